@@ -1,0 +1,144 @@
+package quant
+
+import (
+	"fmt"
+	"math"
+	"sync"
+)
+
+// codec is what the package can do with one storage type; a nil function means that
+// it cannot. Plain types (one element a block) have decode and encode over a whole
+// row. Block types have unpack and encode over one block.
+type codec struct {
+	decode func(dst []float32, src []byte)
+	unpack func(b *block, src []byte)
+	group  int  // elements that share a scale, of a block type
+	offset bool // whether unpack sets block.min
+
+	// encode writes src; weight holds a non-negative weight per element of src with
+	// a positive sum, or is nil for the type's own choice.
+	encode func(dst []byte, src, weight []float32)
+	limit  float32 // largest magnitude that encode takes
+}
+
+// block is one block as integers: element i is scale[i/group]*q[i] - min[i/group].
+// Every block type of ggml has this form.
+type block struct {
+	q          [256]int8
+	scale, min [16]float32
+}
+
+// codecs is indexed by DType.
+var codecs = [...]codec{
+	F32:  {decode: decodeF32, encode: encodeF32, limit: math.MaxFloat32},
+	F16:  {decode: decodeF16, encode: encodeF16, limit: maxF16},
+	BF16: {decode: decodeBF16, encode: encodeBF16, limit: maxBF16},
+	F64:  {decode: decodeF64},
+	I8:   {decode: decodeI8},
+	I16:  {decode: decodeI16},
+	I32:  {decode: decodeI32},
+	I64:  {decode: decodeI64},
+
+	Q4_0: {unpack: unpackQ4_0, group: 32},
+	Q4_1: {unpack: unpackQ4_1, group: 32, offset: true},
+	Q5_0: {unpack: unpackQ5_0, group: 32},
+	Q5_1: {unpack: unpackQ5_1, group: 32, offset: true},
+	Q8_0: {unpack: unpackQ8_0, group: 32},
+
+	Q2_K: {unpack: unpackQ2_K, group: 16, offset: true},
+	Q3_K: {unpack: unpackQ3_K, group: 16},
+	Q4_K: {unpack: unpackQ4_K, group: 32, offset: true},
+	Q5_K: {unpack: unpackQ5_K, group: 32, offset: true},
+	Q6_K: {unpack: unpackQ6_K, group: 16},
+
+	IQ4_NL: {unpack: unpackIQ4_NL, group: 32},
+	IQ4_XS: {unpack: unpackIQ4_XS, group: 32},
+	MXFP4:  {unpack: unpackMXFP4, group: 32},
+	NVFP4:  {unpack: unpackNVFP4, group: 16},
+
+	IQ1_S:   {unpack: unpackIQ1_S, group: 32},
+	IQ1_M:   {unpack: unpackIQ1_M, group: 16},
+	IQ2_XXS: {unpack: unpackIQ2_XXS, group: 32},
+	IQ2_XS:  {unpack: unpackIQ2_XS, group: 16},
+	IQ2_S:   {unpack: unpackIQ2_S, group: 16},
+	IQ3_XXS: {unpack: unpackIQ3_XXS, group: 32},
+	IQ3_S:   {unpack: unpackIQ3_S, group: 32},
+	TQ1_0:   {unpack: unpackTQ1_0, group: 32},
+	TQ2_0:   {unpack: unpackTQ2_0, group: 32},
+}
+
+// codecOf returns d's codec, or the empty one.
+func codecOf(d DType) *codec {
+	if int(d) < len(codecs) {
+		return &codecs[d]
+	}
+	return &codec{}
+}
+
+// blocks lends the block that a row is unpacked through: called through codecs'
+// pointers, a local one would be allocated for every row.
+var blocks = sync.Pool{New: func() any { return new(block) }}
+
+// CanDequantize reports whether Dequantize takes d. The types that it does not take
+// (Q8_1, Q8_K) are forms of activations, which no model file holds.
+func CanDequantize(d DType) bool {
+	c := codecOf(d)
+	return c.decode != nil || c.unpack != nil
+}
+
+// Dequantize writes the values of src to dst, exactly as the type defines them: one
+// f32 product, and one f32 subtraction where the type has an offset. dst is a row of
+// n elements, src its d.RowBytes(n) bytes; it panics on other lengths and on a type
+// that CanDequantize refuses. No byte pattern makes it panic. It is safe for
+// concurrent use and does not allocate.
+func Dequantize(d DType, dst []float32, src []byte) {
+	c := codecOf(d)
+	checkRow(d, len(dst), len(src))
+	switch {
+	case c.decode != nil:
+		c.decode(dst, src)
+	case c.unpack != nil:
+		c.dequantize(d, dst, src)
+	default:
+		panic(fmt.Sprintf("BUG: %v has no decoder", d))
+	}
+}
+
+func (c *codec) dequantize(d DType, dst []float32, src []byte) {
+	b := blocks.Get().(*block)
+	defer blocks.Put(b)
+	elems, bytes := d.BlockElems(), d.BlockBytes()
+	for ; len(dst) > 0; dst, src = dst[elems:], src[bytes:] {
+		c.unpack(b, src[:bytes])
+		b.expand(dst[:elems], c.group, c.offset)
+	}
+}
+
+// expand writes the block's values to dst.
+func (b *block) expand(dst []float32, group int, offset bool) {
+	for g := 0; len(dst) > 0; g++ {
+		out := dst[:group]
+		q := b.q[g*group:][:len(out)]
+		scale := b.scale[g]
+		if offset {
+			least := b.min[g]
+			for i, v := range q {
+				// The conversion forbids a fused multiply-add: the format
+				// rounds twice.
+				out[i] = float32(scale*float32(v)) - least
+			}
+		} else {
+			for i, v := range q {
+				out[i] = scale * float32(v)
+			}
+		}
+		dst = dst[group:]
+	}
+}
+
+// checkRow panics unless elems elements of type d take bytes bytes.
+func checkRow(d DType, elems, bytes int) {
+	if want := d.RowBytes(elems); want != bytes {
+		panic(fmt.Sprintf("BUG: a row of %d elements of %v takes %d bytes, got %d", elems, d, want, bytes))
+	}
+}

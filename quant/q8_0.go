@@ -1,0 +1,15 @@
+package quant
+
+// Q8_0 is 32 elements in 34 bytes:
+//
+//	┌──────┬────────┐
+//	│ d 2  │ qs 32  │  x = d * q
+//	└──────┴────────┘
+//
+// d is F16; qs are signed bytes.
+func unpackQ8_0(b *block, src []byte) {
+	b.scale[0] = f16At(src)
+	for i, v := range src[2:34] {
+		b.q[i] = int8(v)
+	}
+}
