@@ -141,8 +141,8 @@ func (f *File) matches(weights map[string]string) error {
 // Tensors lists all tensors in the order of their bytes.
 func (f *File) Tensors() []Tensor { return f.tensors }
 
-// Tensor returns the tensor of that name, or false.
-func (f *File) Tensor(name string) (Tensor, bool) {
+// Lookup returns the tensor of that name as the file has it, or false.
+func (f *File) Lookup(name string) (Tensor, bool) {
 	i, ok := f.byName[name]
 	if !ok {
 		return Tensor{}, false
@@ -150,7 +150,8 @@ func (f *File) Tensor(name string) (Tensor, bool) {
 	return f.tensors[i], true
 }
 
-// Metadata returns the files' __metadata__; callers must not change it.
+// Metadata returns the files' __metadata__; callers must not change it. (Method Meta
+// gives the same in quant.Source's form.)
 func (f *File) Metadata() map[string]string { return f.metadata }
 
 // Close unmaps the files; every tensor's Data ends with it.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ingot-llm/ingot/quant"
 	"github.com/ingot-llm/ingot/quant/bounds"
 	"github.com/ingot-llm/ingot/quant/quanttest"
 )
@@ -176,7 +177,7 @@ func TestShards(t *testing.T) {
 			t.Errorf("limit %d: %d tensors", limit, len(f.Tensors()))
 		}
 		for _, want := range tensors {
-			if got, ok := f.Tensor(want.Name); !ok || !reflect.DeepEqual(got, want) {
+			if got, ok := f.Lookup(want.Name); !ok || !reflect.DeepEqual(got, want) {
 				t.Errorf("limit %d, %s: got %v", limit, want.Name, got)
 			}
 		}
@@ -212,6 +213,30 @@ func TestWriteRefuses(t *testing.T) {
 	}
 	if err := Write(io.Discard, []Tensor{{Name: "t", DType: "F31", Shape: []int{1}}}, nil, short); err == nil {
 		t.Error("an unknown type is written")
+	}
+}
+
+// TestSource reads a file as a quant.Source under its own names.
+func TestSource(t *testing.T) {
+	dir := t.TempDir()
+	saveShards(t, dir, sample(), 0)
+	f, err := OpenDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var src quant.Source = f
+	if n := len(src.Infos()); n != 2 {
+		t.Errorf("%d tensors can be weights, want 2", n)
+	}
+	if b, err := src.Tensor("b"); err != nil || b.DType != quant.F32 || b.Rows() != 2 || len(b.Data) != 24 {
+		t.Errorf("got %v, %v", b, err)
+	}
+	if _, err := src.Tensor("absent"); !errors.Is(err, quant.ErrNoTensor) {
+		t.Errorf("an absent tensor gives %v", err)
+	}
+	if _, err := src.Tensor("empty"); err == nil || errors.Is(err, quant.ErrNoTensor) {
+		t.Errorf("an empty tensor gives %v", err)
 	}
 }
 
