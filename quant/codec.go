@@ -7,18 +7,19 @@ import (
 )
 
 // codec is what the package can do with one storage type; a nil function means that
-// it cannot. Plain types (one element a block) have decode and encode over a whole
-// row. Block types have unpack and encode over one block.
+// it cannot. The functions of plain types (one element a block) take a whole row,
+// those of block types one block.
 type codec struct {
-	decode func(dst []float32, src []byte)
-	unpack func(b *block, src []byte)
-	group  int  // elements that share a scale, of a block type
-	offset bool // whether unpack sets block.min
+	decode func(dst []float32, src []byte) // of a plain type
+	unpack func(b *block, src []byte)      // of a block type
+	group  int                             // elements that share a scale, of a block type
+	offset bool                            // whether unpack sets block.min
 
-	// encode writes src; weight holds a non-negative weight per element of src with
-	// a positive sum, or is nil for the type's own choice.
-	encode func(dst []byte, src, weight []float32)
-	limit  float32 // largest magnitude that encode takes
+	// encode rounds src as ggml's reference does; search finds the scales that make
+	// the sum of w*(x - value)^2 small.
+	encode func(dst []byte, src []float32)
+	search func(dst []byte, x, w []float64)
+	limit  float32 // largest magnitude that encode and search take
 }
 
 // block is one block as integers: element i is scale[i/group]*q[i] - min[i/group].
@@ -39,21 +40,21 @@ var codecs = [...]codec{
 	I32:  {decode: decodeI32},
 	I64:  {decode: decodeI64},
 
-	Q4_0: {unpack: unpackQ4_0, group: 32},
-	Q4_1: {unpack: unpackQ4_1, group: 32, offset: true},
-	Q5_0: {unpack: unpackQ5_0, group: 32},
-	Q5_1: {unpack: unpackQ5_1, group: 32, offset: true},
-	Q8_0: {unpack: unpackQ8_0, group: 32},
+	Q4_0: {unpack: unpackQ4_0, group: 32, encode: encodeQ4_0, search: searchQ4_0, limit: maxF16},
+	Q4_1: {unpack: unpackQ4_1, group: 32, offset: true, encode: encodeQ4_1, search: searchQ4_1, limit: maxF16},
+	Q5_0: {unpack: unpackQ5_0, group: 32, encode: encodeQ5_0, search: searchQ5_0, limit: maxF16},
+	Q5_1: {unpack: unpackQ5_1, group: 32, offset: true, encode: encodeQ5_1, search: searchQ5_1, limit: maxF16},
+	Q8_0: {unpack: unpackQ8_0, group: 32, encode: encodeQ8_0, limit: maxF16},
 
-	Q2_K: {unpack: unpackQ2_K, group: 16, offset: true},
-	Q3_K: {unpack: unpackQ3_K, group: 16},
-	Q4_K: {unpack: unpackQ4_K, group: 32, offset: true},
-	Q5_K: {unpack: unpackQ5_K, group: 32, offset: true},
-	Q6_K: {unpack: unpackQ6_K, group: 16},
+	Q2_K: {unpack: unpackQ2_K, group: 16, offset: true, search: searchQ2_K, limit: maxF16},
+	Q3_K: {unpack: unpackQ3_K, group: 16, search: searchQ3_K, limit: maxF16},
+	Q4_K: {unpack: unpackQ4_K, group: 32, offset: true, search: searchQ4_K, limit: maxF16},
+	Q5_K: {unpack: unpackQ5_K, group: 32, offset: true, search: searchQ5_K, limit: maxF16},
+	Q6_K: {unpack: unpackQ6_K, group: 16, search: searchQ6_K, limit: maxF16},
 
-	IQ4_NL: {unpack: unpackIQ4_NL, group: 32},
-	IQ4_XS: {unpack: unpackIQ4_XS, group: 32},
-	MXFP4:  {unpack: unpackMXFP4, group: 32},
+	IQ4_NL: {unpack: unpackIQ4_NL, group: 32, search: searchIQ4_NL, limit: maxF16},
+	IQ4_XS: {unpack: unpackIQ4_XS, group: 32, search: searchIQ4_XS, limit: maxF16},
+	MXFP4:  {unpack: unpackMXFP4, group: 32, encode: encodeMXFP4, search: searchMXFP4, limit: math.MaxFloat32},
 	NVFP4:  {unpack: unpackNVFP4, group: 16},
 
 	IQ1_S:   {unpack: unpackIQ1_S, group: 32},

@@ -80,7 +80,7 @@ func decodeF16(dst []float32, src []byte) {
 	}
 }
 
-func encodeF16(dst []byte, src, _ []float32) {
+func encodeF16(dst []byte, src []float32) {
 	for i, v := range src {
 		binary.LittleEndian.PutUint16(dst[2*i:], F32ToF16(v))
 	}
@@ -92,7 +92,7 @@ func decodeBF16(dst []float32, src []byte) {
 	}
 }
 
-func encodeBF16(dst []byte, src, _ []float32) {
+func encodeBF16(dst []byte, src []float32) {
 	for i, v := range src {
 		binary.LittleEndian.PutUint16(dst[2*i:], F32ToBF16(v))
 	}
@@ -101,9 +101,5 @@ func encodeBF16(dst []byte, src, _ []float32) {
 // f16At returns the F16 number that src starts with, the form of most types' scales.
 func f16At(src []byte) float32 { return F16ToF32(binary.LittleEndian.Uint16(src)) }
 
-// putF16 stores v as F16 and returns what a reader will see.
-func putF16(dst []byte, v float32) float32 {
-	h := F32ToF16(v)
-	binary.LittleEndian.PutUint16(dst, h)
-	return F16ToF32(h)
-}
+// putF16 stores v at the start of dst.
+func putF16(dst []byte, v float32) { binary.LittleEndian.PutUint16(dst, F32ToF16(v)) }

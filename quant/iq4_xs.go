@@ -18,3 +18,22 @@ func unpackIQ4_XS(b *block, src []byte) {
 		splitCodes(b.q[32*g:][:32], src[8+16*g:][:16], &codesIQ4)
 	}
 }
+
+func searchIQ4_XS(dst []byte, x, w []float64) {
+	var scales, weights [8]float64
+	for g := range scales {
+		xg, wg := x[32*g:][:32], w[32*g:][:32]
+		scales[g], weights[g] = searchCodeScale(xg, wg), sum(wg)
+	}
+	d := putScale(dst, searchScale(scales[:], weights[:], -32, 31))
+	var sc [8]uint8
+	requantize(sc[:], scales[:], d, 0, -32, 31)
+	clear(dst[2:8])
+	var high uint16
+	for g, s := range sc {
+		high |= uint16(s>>4) << (2 * g)
+		dst[4+g/2] |= s & 15 << (g % 2 * 4)
+		joinCodes(dst[8+16*g:][:16], x[32*g:][:32], d*(float64(s)-32))
+	}
+	binary.LittleEndian.PutUint16(dst[2:], high)
+}

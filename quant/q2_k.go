@@ -38,3 +38,15 @@ func joinPairs(dst []byte, q []uint8) {
 		}
 	}
 }
+
+func searchQ2_K(dst []byte, x, w []float64) {
+	var q [256]uint8
+	k := offsets{group: 16, levels: 3, most: 15}
+	k.search(x, w)
+	k.d, k.dmin = putScale(dst[80:], k.d), putScale(dst[82:], k.dmin)
+	k.round(q[:], x)
+	for g := range dst[:16] {
+		dst[g] = k.sc[g] | k.m[g]<<4
+	}
+	joinPairs(dst[16:80], q[:])
+}

@@ -35,10 +35,27 @@ func scaleMin(scales []byte, g int) (sc, m uint8) {
 }
 
 // putScaleMins is the way back for all eight groups.
-func putScaleMins(scales []byte, sc, m *[8]uint8) {
+func putScaleMins(scales []byte, sc, m []uint8) {
 	for g := range 4 {
 		scales[g] = sc[g] | sc[g+4]>>4<<6
 		scales[g+4] = m[g] | m[g+4]>>4<<6
 		scales[g+8] = sc[g+4]&15 | m[g+4]<<4
 	}
+}
+
+func searchQ4_K(dst []byte, x, w []float64) {
+	var q [256]uint8
+	searchScaleMins(dst[:16], q[:], x, w, 15)
+	for c := range 4 {
+		joinNibbles(dst[16+32*c:][:32], q[64*c:])
+	}
+}
+
+// searchScaleMins writes the head that Q4_K and Q5_K share and sets q in [0, levels].
+func searchScaleMins(dst []byte, q []uint8, x, w []float64, levels float64) {
+	k := offsets{group: 32, levels: levels, most: 63}
+	k.search(x, w)
+	k.d, k.dmin = putScale(dst, k.d), putScale(dst[2:], k.dmin)
+	k.round(q, x)
+	putScaleMins(dst[4:16], k.sc[:8], k.m[:8])
 }

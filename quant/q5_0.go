@@ -15,3 +15,32 @@ func unpackQ5_0(b *block, src []byte) {
 	addFifthBits(b.q[:32], binary.LittleEndian.Uint32(src[2:]))
 	shift(b.q[:32], -16)
 }
+
+// encodeQ5_0 puts the element of largest magnitude at -16, as encodeQ4_0 does at -8.
+func encodeQ5_0(dst []byte, src []float32) {
+	var q [32]uint8
+	d := largest(src) / -16
+	putF16(dst, d)
+	for i, v := range src {
+		q[i] = uint8(min(31, float64(v)*float64(inverse(d))+16.5))
+	}
+	joinFives(dst[2:22], q[:])
+}
+
+func searchQ5_0(dst []byte, x, w []float64) {
+	var q [32]uint8
+	d := putScale(dst, searchScale(x, w, -16, 15))
+	requantize(q[:], x, d, 0, -16, 15)
+	joinFives(dst[2:22], q[:])
+}
+
+// joinFives packs 32 elements in [0, 31] as qh and qs.
+func joinFives(dst []byte, q []uint8) {
+	var high uint32
+	for i, v := range q {
+		high |= uint32(v>>4) << i
+		q[i] = v & 15
+	}
+	binary.LittleEndian.PutUint32(dst, high)
+	joinNibbles(dst[4:20], q)
+}

@@ -14,3 +14,16 @@ func unpackQ5_1(b *block, src []byte) {
 	splitNibbles(b.q[:32], src[8:24])
 	addFifthBits(b.q[:32], binary.LittleEndian.Uint32(src[4:]))
 }
+
+// encodeQ5_1 spans the levels from the smallest to the largest element.
+func encodeQ5_1(dst []byte, src []float32) {
+	var q [32]uint8
+	spanLevels(dst, q[:], src, 31)
+	joinFives(dst[4:24], q[:])
+}
+
+func searchQ5_1(dst []byte, x, w []float64) {
+	var q [32]uint8
+	searchLevels(dst, q[:], x, w, 31)
+	joinFives(dst[4:24], q[:])
+}

@@ -20,3 +20,16 @@ func unpackQ5_K(b *block, src []byte) {
 		}
 	}
 }
+
+func searchQ5_K(dst []byte, x, w []float64) {
+	var q [256]uint8
+	searchScaleMins(dst[:16], q[:], x, w, 31)
+	clear(dst[16:48])
+	for i, v := range q {
+		dst[16+i%32] |= v >> 4 << (i / 32)
+		q[i] = v & 15
+	}
+	for c := range 4 {
+		joinNibbles(dst[48+32*c:][:32], q[64*c:])
+	}
+}

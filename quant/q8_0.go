@@ -1,5 +1,7 @@
 package quant
 
+import "math"
+
 // Q8_0 is 32 elements in 34 bytes:
 //
 //	┌──────┬────────┐
@@ -11,5 +13,15 @@ func unpackQ8_0(b *block, src []byte) {
 	b.scale[0] = f16At(src)
 	for i, v := range src[2:34] {
 		b.q[i] = int8(v)
+	}
+}
+
+// encodeQ8_0 rounds half away from zero, as ggml does.
+func encodeQ8_0(dst []byte, src []float32) {
+	d := abs(largest(src)) / 127
+	putF16(dst, d)
+	inv := inverse(d)
+	for i, v := range src {
+		dst[2+i] = byte(int8(math.Round(float64(v * inv))))
 	}
 }
