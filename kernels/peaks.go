@@ -1,0 +1,46 @@
+package kernels
+
+import (
+	"errors"
+	"time"
+)
+
+// Peaks are the limits of the machine as small loops measure them, for all threads
+// together; a peak is 0 where the processor lacks the instruction.
+type Peaks struct {
+	ReadBytes float64 // bytes read from memory per second
+	F32       float64 // FLOP/s of f32 fused multiply-add
+	BF16      float64 // FLOP/s of vdpbf16ps
+	Int8      float64 // operations/s of vpdpbusd
+	AMXBF16   float64 // FLOP/s of bf16 tiles
+	AMXInt8   float64 // operations/s of int8 tiles
+}
+
+// peakBytes is what the memory figure reads over and over: several times the last
+// cache of most processors.
+const peakBytes = 512 << 20
+
+// Measure measures the machine's peaks with the given threads, at most Threads,
+// spending each on every figure. It needs 512 MiB of memory for that time.
+func (l *Library) Measure(threads int, each time.Duration) (Peaks, error) {
+	if l.handle == 0 {
+		return Peaks{}, errors.New("cannot measure the machine without the native library")
+	}
+	buf, err := NewBuf(peakBytes)
+	if err != nil {
+		return Peaks{}, err
+	}
+	defer buf.Free()
+	for i := 0; i < peakBytes; i += 4096 {
+		buf.Bytes()[i] = 1 // so that every page is a page of its own, not the shared zero page
+	}
+	args := []limitsArgs{{
+		lib: l.handle, buffer: address(buf.Bytes()), bytes: peakBytes,
+		threads: int32(min(max(threads, 1), l.threads)), millis: int32(each.Milliseconds()),
+	}}
+	if err := native1(l.limits, args); err != nil {
+		return Peaks{}, err
+	}
+	a := args[0]
+	return Peaks{a.readBytes, a.f32, a.bf16, a.int8, a.amxBF16, a.amxInt8}, nil
+}
