@@ -311,7 +311,7 @@ func (w *world) randomRequest() Request {
 	return r
 }
 
-// live plays steps steps of arrivals, cancels and work, then lets the rest drain.
+// play plays steps steps of arrivals, cancels and work, then lets the rest drain.
 func (w *world) play(steps int) {
 	rush := 4 + w.rng.IntN(8)
 	for range steps {
