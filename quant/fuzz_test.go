@@ -94,35 +94,30 @@ func FuzzDequantize(f *testing.F) {
 	})
 }
 
-// FuzzQuantize: a row of any bits is refused with good reason or comes back within
-// bounds; with any importance it comes back finite.
+// FuzzQuantize: any row comes back within bounds, and with any importance finite. Two
+// bytes make a value, significand and exponent, so that no row is refused.
 func FuzzQuantize(f *testing.F) {
 	for d := range worst {
-		f.Add(uint32(d), bytes.Repeat([]byte{0, 0, 0x80, 0x3f, 0xcd, 0xcc, 0x4c, 0xbe}, 128), []byte{1})
-		f.Add(uint32(d), bytes.Repeat([]byte{1, 0, 0, 0}, 256), []byte{0, 0, 0, 255})
-		f.Add(uint32(d), bytes.Repeat([]byte{0xff, 0xff, 0x7f, 0xc7, 0, 0, 0, 0}, 128), []byte{200, 3})
+		f.Add(uint32(d), bytes.Repeat([]byte{1, 20, 0x83, 19, 77, 21, 3, 2}, 64), []byte{1})
+		f.Add(uint32(d), bytes.Repeat([]byte{1, 0, 0xff, 0, 0, 0}, 86), []byte{0, 0, 0, 255})
+		f.Add(uint32(d), bytes.Repeat([]byte{0x80, 27, 0, 0, 127, 27}, 86), []byte{200, 3})
 	}
 	f.Fuzz(func(t *testing.T, number uint32, data, weights []byte) {
 		d := DType(number % uint32(len(codecs)))
 		if !CanQuantize(d) {
 			return
 		}
-		elems := len(data) / 4 / d.BlockElems() * d.BlockElems()
-		src := make([]float32, elems)
-		decodeF32(src, data)
-		if err := Quantize(d, make([]byte, d.RowBytes(elems)), src, nil); err != nil {
-			if checkValues(d, src, codecOf(d).limit) == nil {
-				t.Fatalf("%v refuses good values: %v", d, err)
-			}
-			return
+		src := make([]float32, len(data)/2/d.BlockElems()*d.BlockElems())
+		for i := range src {
+			src[i] = float32(math.Ldexp(float64(int8(data[2*i])), int(data[2*i+1]%28)-20))
 		}
 		checkRoundTrip(t, d, src)
 		if len(weights) == 0 {
 			return
 		}
-		importance := make([]float32, elems)
+		importance := make([]float32, len(src))
 		for i := range importance {
-			importance[i] = float32(math.Exp2(float64(weights[i%len(weights)]) - 128))
+			importance[i] = float32(math.Ldexp(1, int(weights[i%len(weights)])-128))
 		}
 		for i, v := range roundTrip(t, d, src, importance) {
 			if v-v != 0 {

@@ -86,3 +86,16 @@ func TestHalvesAtTheEdges(t *testing.T) {
 		}
 	}
 }
+
+func TestHalfSlices(t *testing.T) {
+	src, wide, half := []float32{1, -2.5, 65504}, make([]float32, 3), make([]uint16, 4)
+	F32sToF16s(half, src)
+	F16sToF32s(wide, half[:3])
+	requireBits(t, "F16", wide, src)
+	F32sToBF16s(half, src)
+	BF16sToF32s(wide, half[:3])
+	requireBits(t, "BF16", wide, []float32{1, -2.5, 65536})
+	if half[3] != 0 {
+		t.Errorf("wrote past the source's length")
+	}
+}

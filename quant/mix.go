@@ -161,7 +161,17 @@ func quantizable(t TensorFacts) bool {
 			return false
 		}
 	}
-	return len(t.Shape) > 1 && strings.HasSuffix(t.Name, "weight")
+	return strings.HasSuffix(t.Name, "weight") && rowsOf(t.Shape) > 1
+}
+
+// rowsOf returns how many rows a tensor has; a vector, also as a matrix of one row
+// (the head of a reward model), has one.
+func rowsOf(shape []int) int {
+	rows := 1
+	for _, n := range shape[:max(len(shape)-1, 0)] {
+		rows *= n
+	}
+	return rows
 }
 
 func (m Mix) choose(t TensorFacts) DType {

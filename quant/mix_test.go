@@ -115,6 +115,8 @@ func TestMixesTreatSpecialTensors(t *testing.T) {
 		{"Q4_K_M", TensorFacts{Name: "blk.0.ffn_gate_inp.weight", Shape: matrix}, F32},
 		{"Q4_K_M", TensorFacts{Name: "position_embd.weight", Shape: matrix}, F32},
 		{"Q4_K_M", TensorFacts{Name: "token_types.weight", Shape: []int{2, 768}}, F32},
+		{"Q4_K_M", TensorFacts{Name: "cls.output.weight", Shape: []int{1, 2048}}, F32},
+		{"Q4_K_M", TensorFacts{Name: "cls.output.weight", Shape: []int{2, 2048}}, Q4_K},
 		{"MXFP4_MOE", TensorFacts{Name: "blk.1.ffn_up_exps.weight", Shape: experts}, MXFP4},
 		{"MXFP4_MOE", TensorFacts{Name: "blk.1.attn_q.weight", Shape: matrix}, Q8_0},
 		{"Q4_K_M", TensorFacts{Name: "blk.9.attn_k.weight", Shape: matrix, Layers: 32, Experts: 8}, Q8_0},
