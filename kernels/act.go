@@ -47,7 +47,7 @@ func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 // Act returns kind(x); kind is none of GLU's own.
 func (b *Builder) Act(x Value, kind Act) Value {
 	if kind > Tanh {
-		panic("BUG: act: not a function of one input")
+		misfit("act: not a function of one input")
 	}
 	return b.map1("act", opAct, x, Instr{I: [8]int32{int32(kind)}})
 }

@@ -163,7 +163,7 @@ type AttentionArgs struct {
 // [T, Heads*VDim]. Layers come in order from 0.
 func (b *Builder) Attention(layer int, q, k, v Value, a AttentionArgs) Value {
 	if layer != len(b.p.Layers) || a.KVHeads < 1 || a.Heads%a.KVHeads != 0 {
-		panic(fmt.Sprintf("BUG: attention: layer %d after %d layers, %d heads of %d KV heads", layer, len(b.p.Layers), a.Heads, a.KVHeads))
+		misfit("attention: layer %d after %d layers, %d heads of %d KV heads", layer, len(b.p.Layers), a.Heads, a.KVHeads)
 	}
 	name := fmt.Sprintf("attention of layer %d", layer)
 	b.need(name, a.Heads*a.KDim, q)
@@ -171,7 +171,7 @@ func (b *Builder) Attention(layer int, q, k, v Value, a AttentionArgs) Value {
 	b.need(name, a.KVHeads*a.VDim, v)
 	for _, x := range []Value{q, k, v} {
 		if b.at(x).Per != PerToken || b.at(x).Rows != 1 {
-			panic(fmt.Sprintf("BUG: %s: %s has not one row per token", name, b.p.shape(int32(x))))
+			misfit("%s: %s has not one row per token", name, b.p.shape(int32(x)))
 		}
 	}
 	keys, values := b.cache(layer, a)

@@ -26,8 +26,7 @@ func (a Activations) String() string { return [...]string{ActBF16: "bf16", ActIn
 // Builder makes a Program: each method appends the instructions of one operation and
 // returns its result. Rows of a result follow those of its input: per token, per
 // wanted logit after Rows, per sequence after Pool. A shape that does not fit panics
-// with "BUG:" and both shapes, for whoever calls has checked the model's
-// configuration. One goroutine.
+// with a *ShapeError. One goroutine.
 type Builder struct {
 	act     Activations
 	kv      KVType
@@ -59,6 +58,9 @@ func NewBuilder(act Activations, kv KVType) *Builder {
 // Output marks v as the program's result, which stays readable after a run.
 func (b *Builder) Output(v Value) { b.p.Output = v }
 
+// Close frees what an unfinished Builder has made. After Program it is the Program's.
+func (b *Builder) Close() { b.p.Close() }
+
 // Program returns the finished program. The Builder is of no use afterwards.
 func (b *Builder) Program() *Program {
 	if b.p.Output < 0 {
@@ -74,7 +76,7 @@ func (b *Builder) Program() *Program {
 func (b *Builder) View(x Value, from, cols int) Value {
 	o := *b.at(x)
 	if o.Per == Fixed || o.DType != quant.F32 || from < 0 || cols < 1 || from+cols > o.Cols {
-		panic(fmt.Sprintf("BUG: view: columns %d to %d of %s", from, from+cols, b.p.shape(int32(x))))
+		misfit("view: columns %d to %d of %s", from, from+cols, b.p.shape(int32(x)))
 	}
 	if o.Kind == View {
 		from, x = from+o.From, o.Base
@@ -148,7 +150,7 @@ func (b *Builder) f32(w Tensor) Value {
 
 func (b *Builder) widen(w Tensor) []byte {
 	if !quant.CanDequantize(w.DType) {
-		panic(fmt.Sprintf("BUG: %s: %v cannot be widened to F32", w.Name, w.DType))
+		misfit("%s: %v cannot be widened to F32", w.Name, w.DType)
 	}
 	wide := b.native(w.Elems())
 	quant.Dequantize(w.DType, wide, w.Data)
@@ -172,9 +174,21 @@ func bytesOf(x []float32) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), 4*len(x))
 }
 
+// ShapeError is what a Builder's method panics with when shapes do not fit, for a model
+// file may hold tensors of any shape: whoever builds a program from one recovers it.
+type ShapeError struct{ what string }
+
+// Error names the operation, the weight and both shapes.
+func (e *ShapeError) Error() string { return e.what }
+
+func misfit(format string, args ...any) { panic(&ShapeError{fmt.Sprintf(format, args...)}) }
+
 func checkTensor(w Tensor) {
+	if len(w.Shape) == 0 || slices.Min(w.Shape) < 1 || !w.DType.Known() || w.Cols()%w.DType.BlockElems() != 0 {
+		misfit("%s: %v of shape %v is no weight", w.Name, w.DType, w.Shape)
+	}
 	if want := w.Rows() * w.DType.RowBytes(w.Cols()); len(w.Data) != want {
-		panic(fmt.Sprintf("BUG: %s: %v of shape %v takes %d bytes, not %d", w.Name, w.DType, w.Shape, want, len(w.Data)))
+		misfit("%s: %v of shape %v takes %d bytes, not %d", w.Name, w.DType, w.Shape, want, len(w.Data))
 	}
 }
 
@@ -182,7 +196,7 @@ func checkTensor(w Tensor) {
 // it is absent.
 func (b *Builder) vector(operation string, w Tensor, n int) Value {
 	if w.Data != nil && w.Elems() != n {
-		panic(fmt.Sprintf("BUG: %s: %s has shape %v, want %d elements", operation, w.Name, w.Shape, n))
+		misfit("%s: %s has shape %v, want %d elements", operation, w.Name, w.Shape, n)
 	}
 	return b.f32(w)
 }
@@ -197,8 +211,8 @@ func (b *Builder) need(operation string, n int, values ...Value) {
 	for _, v := range values {
 		o := b.at(v)
 		if o.DType != quant.F32 || o.Cols != n || o.Per != first.Per || o.Rows != first.Rows || o.Per == Fixed {
-			panic(fmt.Sprintf("BUG: %s: %s does not fit %s: want %d columns of F32",
-				operation, b.p.shape(int32(v)), b.p.shape(int32(values[0])), n))
+			misfit("%s: %s does not fit %s: want %d columns of F32",
+				operation, b.p.shape(int32(v)), b.p.shape(int32(values[0])), n)
 		}
 	}
 }

@@ -1,7 +1,5 @@
 package kernels
 
-import "fmt"
-
 // COMBINE: out0 [T, D] = sum over j, in order, of weights[t, j] * y[t*k+j].
 //
 //	in0 y [T*k, D] ; in1 weights [T, k] ; i0 k
@@ -32,7 +30,7 @@ func (b *Builder) Combine(y, weights Value) Value {
 	b.need("combine", 0, y)
 	b.need("combine", 0, weights)
 	if o.Per != PerToken || w.Per != PerToken || w.Rows != 1 || o.Rows != w.Cols {
-		panic(fmt.Sprintf("BUG: combine: %s with the weights %s", b.p.shape(int32(y)), b.p.shape(int32(weights))))
+		misfit("combine: %s with the weights %s", b.p.shape(int32(y)), b.p.shape(int32(weights)))
 	}
 	z := b.add(Operand{Kind: Activation, Per: PerToken, Rows: 1, Cols: o.Cols})
 	b.emit(opCombine, Instr{Out: results(z), In: reads(y, weights), I: [8]int32{int32(o.Rows)}})

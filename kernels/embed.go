@@ -1,7 +1,5 @@
 package kernels
 
-import "fmt"
-
 // Where EMBED takes the number of the row from.
 const (
 	embedTokens    = 0 // the token's id
@@ -47,7 +45,7 @@ func (b *Builder) EmbedRow0(w Tensor) Value { return b.embed(w, embedFirst, 1) }
 
 func (b *Builder) embed(w Tensor, source int32, scale float32) Value {
 	if w.Data == nil || len(w.Shape) != 2 {
-		panic(fmt.Sprintf("BUG: embed: %s has shape %v, want two dimensions", w.Name, w.Shape))
+		misfit("embed: %s has shape %v, want two dimensions", w.Name, w.Shape)
 	}
 	table := b.readable(w)
 	y := b.add(Operand{Kind: Activation, Per: PerToken, Rows: 1, Cols: w.Cols()})

@@ -61,8 +61,8 @@ func (b *Builder) ExpertLinear(x, ids Value, w, bias Tensor) Value {
 	o, chosen := *b.at(x), b.at(ids)
 	k := chosen.Cols
 	if len(w.Shape) != 3 || chosen.DType != quant.I32 || o.Per != PerToken || o.Rows != 1 && o.Rows != k {
-		panic(fmt.Sprintf("BUG: expert linear %s %v: of %s with the experts %s",
-			w.Name, w.Shape, b.p.shape(int32(x)), b.p.shape(int32(ids))))
+		misfit("expert linear %s %v: of %s with the experts %s",
+			w.Name, w.Shape, b.p.shape(int32(x)), b.p.shape(int32(ids)))
 	}
 	b.need(fmt.Sprintf("expert linear %s %v", w.Name, w.Shape), w.Cols(), x)
 	experts, outs := w.Shape[0], w.Shape[1]

@@ -1,9 +1,6 @@
 package kernels
 
-import (
-	"fmt"
-	"math"
-)
+import "math"
 
 // LAYERNORM: y = (x - mean) * (1 / sqrt(mean((x - mean)^2) + eps)) * w + b.
 //
@@ -41,7 +38,7 @@ func (b *Builder) LayerNorm(x Value, w, bias Tensor, eps float32) Value {
 	cols := b.at(x).Cols
 	b.need("layernorm "+w.Name, 0, x)
 	if w.Data == nil {
-		panic(fmt.Sprintf("BUG: layernorm of %s without a weight", b.p.shape(int32(x))))
+		misfit("layernorm of %s without a weight", b.p.shape(int32(x)))
 	}
 	in := reads(x, b.vector("layernorm", w, cols), b.vector("layernorm", bias, cols))
 	y := b.like(x, cols)

@@ -118,7 +118,7 @@ func intDot(w *quant.IntRow, q []int8, scale []float32) (acc float32) {
 // for all products that read it.
 func (b *Builder) Linear(x Value, w, bias Tensor) Value {
 	if w.Data == nil || len(w.Shape) != 2 {
-		panic(fmt.Sprintf("BUG: linear: %s has shape %v, want two dimensions", w.Name, w.Shape))
+		misfit("linear: %s has shape %v, want two dimensions", w.Name, w.Shape)
 	}
 	b.need(fmt.Sprintf("linear %s %v", w.Name, w.Shape), w.Cols(), x)
 	weight := b.readable(w)

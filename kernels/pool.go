@@ -1,7 +1,5 @@
 package kernels
 
-import "fmt"
-
 // PoolKind says how a sequence's rows become one.
 type PoolKind uint8
 
@@ -53,7 +51,7 @@ func (b *Builder) Pool(x Value, kind PoolKind) Value {
 	b.need("pool", 0, x)
 	o := *b.at(x)
 	if o.Per != PerToken || o.Rows != 1 {
-		panic(fmt.Sprintf("BUG: pool: %s has not one row per token", b.p.shape(int32(x))))
+		misfit("pool: %s has not one row per token", b.p.shape(int32(x)))
 	}
 	y := b.add(Operand{Kind: Activation, Per: PerSeq, Rows: 1, Cols: o.Cols})
 	b.emit(opPool, Instr{Out: results(y), In: reads(x), I: [8]int32{int32(kind)}})

@@ -1,9 +1,6 @@
 package kernels
 
-import (
-	"fmt"
-	"math"
-)
+import "math"
 
 // RMSNORM: y = x * (1 / sqrt(mean(x^2) + eps)) * w, over each group of D columns apart.
 //
@@ -42,7 +39,7 @@ func (b *Builder) RMSNorm(x Value, w Tensor, group int, eps float32) Value {
 	}
 	b.need("rmsnorm "+w.Name, 0, x)
 	if cols%group != 0 {
-		panic(fmt.Sprintf("BUG: rmsnorm %s: %s is not whole groups of %d columns", w.Name, b.p.shape(int32(x)), group))
+		misfit("rmsnorm %s: %s is not whole groups of %d columns", w.Name, b.p.shape(int32(x)), group)
 	}
 	weight := b.vector("rmsnorm", w, group)
 	y := b.like(x, cols)

@@ -1,7 +1,5 @@
 package kernels
 
-import "fmt"
-
 // Layout says which dimensions of a head rotary embedding pairs.
 type Layout uint8
 
@@ -50,7 +48,7 @@ func (b *Builder) RoPE(x, table Value, heads, headDim int, l Layout) Value {
 	b.need("rope", heads*headDim, x)
 	r := b.at(table).Cols
 	if r > headDim || b.at(x).Per != PerToken || b.at(x).Rows != 1 {
-		panic(fmt.Sprintf("BUG: rope: %s with heads of %d and a table of %d", b.p.shape(int32(x)), headDim, r))
+		misfit("rope: %s with heads of %d and a table of %d", b.p.shape(int32(x)), headDim, r)
 	}
 	y := b.like(x, heads*headDim)
 	b.emit(opRoPE, Instr{Out: results(y), In: reads(x, table), I: [8]int32{int32(heads), int32(headDim), int32(r), int32(l)}})

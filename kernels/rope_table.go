@@ -28,7 +28,7 @@ func ropeTableRef(s *step, in *Instr) {
 // layers with the same arguments.
 func (b *Builder) RopeTable(inv []float32, mscale float32) Value {
 	if len(inv) == 0 {
-		panic("BUG: rope table without frequencies")
+		misfit("rope table without frequencies")
 	}
 	key := sameKey(inv, mscale)
 	if v, ok := b.tables[key]; ok {

@@ -1,7 +1,6 @@
 package kernels
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/ingot-llm/ingot/quant"
@@ -58,7 +57,7 @@ func (b *Builder) Route(logits Value, k int, renormalise bool, scale float32) (i
 	b.need("route", 0, logits)
 	o := *b.at(logits)
 	if k < 1 || k > o.Cols || o.Per != PerToken || o.Rows != 1 {
-		panic(fmt.Sprintf("BUG: route: %d experts of %s", k, b.p.shape(int32(logits))))
+		misfit("route: %d experts of %s", k, b.p.shape(int32(logits)))
 	}
 	ids = b.add(Operand{Kind: Activation, DType: quant.I32, Per: PerToken, Rows: 1, Cols: k})
 	weights = b.like(logits, k)

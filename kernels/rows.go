@@ -1,7 +1,5 @@
 package kernels
 
-import "fmt"
-
 // ROWS: out0 [R, D] = in0 [T, D] at the batch's LogitRows.
 var opRows = register(op{name: "rows", code: 1, ref: rowsRef})
 
@@ -15,7 +13,7 @@ func rowsRef(s *step, in *Instr) {
 func (b *Builder) Rows(x Value) Value {
 	o := b.at(x)
 	if o.Per != PerToken || o.Rows != 1 {
-		panic(fmt.Sprintf("BUG: rows: %s has not one row per token", b.p.shape(int32(x))))
+		misfit("rows: %s has not one row per token", b.p.shape(int32(x)))
 	}
 	b.need("rows", 0, x)
 	y := b.add(Operand{Kind: Activation, Per: PerLogit, Rows: 1, Cols: o.Cols})
