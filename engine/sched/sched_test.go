@@ -58,7 +58,7 @@ func BenchmarkStep(b *testing.B) {
 			s := busy(16, waiting)
 			b.ReportAllocs()
 			for n := 0; b.Loop(); n++ {
-				if n%3000 == 2999 { // before the sequences end
+				if n%1500 == 1499 { // before the sequences outgrow the cache
 					b.StopTimer()
 					s = busy(16, waiting)
 					b.StartTimer()
