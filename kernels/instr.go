@@ -77,13 +77,13 @@ type packSizeArgs struct {
 }
 
 type limitsArgs struct {
-	lib, buffer     uintptr
-	bytes           int64
-	threads, millis int32
-	readBytes       float64
-	f32, bf16, int8 float64
-	amxBF16         float64
-	amxInt8         float64
+	lib, buffer              uintptr
+	bytes                    int64
+	threads, millis          int32
+	readBytesS               float64
+	f32Flops, bf16Flops      float64
+	int8Ops                  float64
+	amxBf16Flops, amxInt8Ops float64
 }
 
 // abi is INGOT_ABI: the library refuses a caller of another one.

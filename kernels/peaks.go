@@ -42,5 +42,5 @@ func (l *Library) Measure(threads int, each time.Duration) (Peaks, error) {
 		return Peaks{}, err
 	}
 	a := args[0]
-	return Peaks{a.readBytes, a.f32, a.bf16, a.int8, a.amxBF16, a.amxInt8}, nil
+	return Peaks{a.readBytesS, a.f32Flops, a.bf16Flops, a.int8Ops, a.amxBf16Flops, a.amxInt8Ops}, nil
 }

@@ -39,9 +39,10 @@ type probe struct {
 }
 
 // sumTolerance is the part of its root mean square by which two sums of k products of
-// random sign may differ: each is off by at most k * 2^-24 * sum |products|, and that
-// sum is about sqrt(k) times the result.
-func sumTolerance(k int) float64 { return 2 * math.Pow(float64(k), 1.5) * 0x1p-24 }
+// random sign may differ. Each addition is off by up to 2^-24 of a partial sum, which is
+// about as large as the result; k such errors of random sign add up to sqrt(k) of them;
+// 16 is the margin for the largest of many elements.
+func sumTolerance(k int) float64 { return 16 * math.Sqrt(float64(k)) * 0x1p-24 }
 
 // functionTolerance is for exp, tanh and the like by polynomials: 16 units in the last
 // place.
