@@ -1,0 +1,127 @@
+/* What the files of the library share: the context of a call, an operation's two
+ * functions, and small readers of the boundary's structs. */
+#ifndef INGOT_INTERNAL_H
+#define INGOT_INTERNAL_H
+#include "ingot.h"
+#include <string.h>
+
+/* Every file compiled per instruction set wraps its exported names: NAME(op_add) is
+ * op_add_avx2 when built with -DISA=avx2. */
+#ifndef ISA
+#define ISA generic
+#endif
+#define PASTE2(a, b) a##_##b
+#define PASTE(a, b) PASTE2(a, b)
+#define NAME(x) PASTE(x, ISA)
+
+#define ALIGNED __attribute__((aligned(64)))
+#define SCRATCH_BYTES (8 << 20)  /* per thread; untouched pages cost nothing */
+#define SHARED_BYTES (8 << 20)   /* per call, written by tasks() only: lists of experts */
+#define ROW_TILE 512             /* activation rows that a task of LINEAR takes at once */
+#define MAX_COLS 65536           /* of a product's inner dimension: 32 rows in bf16 fit scratch */
+#define SMALL_TASK 16384         /* elements of a task of an elementwise operation */
+
+typedef struct table table;
+
+typedef struct {
+	const ingot_run_args *args;
+	const ingot_batch *batch;
+	const table *table;
+	void *shared; /* SHARED_BYTES */
+	int threads;
+} ctx;
+
+/* An operation: tasks returns how many independent pieces it has, or -1 when it cannot
+ * run (type, shape, absent operand); run computes one wholly. scratch is SCRATCH_BYTES,
+ * 64-byte aligned, the thread's own. */
+typedef struct {
+	int64_t (*tasks)(const ctx *, const ingot_instr *);
+	void (*run)(const ctx *, const ingot_instr *, int64_t task, void *scratch);
+} op;
+
+/* One matrix product as its kernels see it: y[out(i), o] for o0 <= o < o1 and every
+ * listed row. list NULL: i-th row is row i. Input row of list entry s is s / in_div. */
+typedef struct {
+	const uint8_t *w; /* row 0 of [O, K] */
+	int64_t w_stride;
+	uint32_t type;
+	int64_t o0, o1, o_all, k;
+	const void *x; /* f32 rows of x_stride bytes, or packed */
+	int64_t x_stride, x_rows;
+	const float *bias; /* [o_all] or NULL */
+	float *y;
+	int64_t y_stride; /* in floats */
+	const int32_t *list;
+	int64_t rows;
+	int32_t in_div;
+} product;
+
+typedef void (*product_fn)(const product *, void *scratch);
+
+struct table {
+	const op *ops[INGOT_OPS];
+	product_fn f32, bf16, int8; /* by the type of the activations */
+	int64_t group; /* rows of W that bf16 takes together: o0 is a multiple */
+	int64_t (*pack_bf16_bytes)(int64_t rows, int64_t cols);
+};
+
+/* An operand in one step: rows counted. */
+typedef struct {
+	uint8_t *data;
+	uint32_t dtype;
+	int64_t n, cols, stride;
+} view;
+
+static inline int64_t units(const ctx *c, uint32_t per) {
+	switch (per) {
+	case INGOT_PER_TOKEN: return c->batch->tokens_n;
+	case INGOT_PER_LOGIT: return c->batch->logits_n;
+	case INGOT_PER_SEQ: return c->batch->seqs_n;
+	}
+	return 1;
+}
+
+static inline view view_of(const ctx *c, int32_t index) {
+	if (index < 0) return (view){0};
+	const ingot_operand *o = &c->args->operands[index];
+	return (view){o->data, o->dtype, units(c, o->per) * o->rows, o->cols, o->stride};
+}
+
+static inline float *row_f32(view v, int64_t r) { return (float *)(void *)(v.data + r * v.stride); }
+
+static inline int is_f32(view v) { return v.data && v.dtype == INGOT_F32 && v.cols > 0; }
+
+/* Tasks of an elementwise operation over n rows of cols elements. */
+static inline int64_t row_tasks(int64_t n, int64_t cols) {
+	int64_t rows = cols >= SMALL_TASK ? 1 : SMALL_TASK / cols;
+	return (n + rows - 1) / rows;
+}
+
+/* The rows lo <= r < hi of such a task. */
+static inline void task_rows(int64_t n, int64_t cols, int64_t task, int64_t *lo, int64_t *hi) {
+	int64_t rows = cols >= SMALL_TASK ? 1 : SMALL_TASK / cols;
+	*lo = task * rows;
+	*hi = *lo + rows < n ? *lo + rows : n;
+}
+
+static inline int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
+static inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/* Asks memory for the share that columns k .. k+cols have of the n weight rows from o:
+ * what the task works on next. */
+static inline void prefetch_rows(const product *p, int64_t o, int64_t n, int64_t k, int64_t cols) {
+	n = min64(n, p->o_all - o);
+	if (n <= 0) return;
+	const uint8_t *base = p->w + o * p->w_stride;
+	int64_t bytes = n * p->w_stride, lo = bytes * k / p->k, hi = min64(bytes, bytes * (k + cols) / p->k + 63);
+	for (int64_t i = lo; i < hi; i += 64) __builtin_prefetch(base + i, 0, 2);
+}
+
+/* Packed int8 activations: one record per row and block of 32 columns. */
+typedef struct {
+	int8_t q[32];
+	float scale;
+	int32_t minus_sum[3]; /* -(sum of q): first half, second half, both */
+} act_block;
+#endif

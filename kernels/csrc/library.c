@@ -1,0 +1,99 @@
+/* The exported functions: open, close, run, and the size of packed activations. */
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+#include "cpu.h"
+#include "library.h"
+#include "tables.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+EXPORT int32_t ingot_close(void *lib) {
+	library *l = lib;
+	if (!l) return 0;
+	workers_free(l->workers);
+	munmap(l->shared, SHARED_BYTES);
+	free(l);
+	return 0;
+}
+
+EXPORT int32_t ingot_open(ingot_open_args *a) {
+	a->lib = NULL;
+	if (a->abi != INGOT_ABI) return INGOT_ERR_ABI;
+	library *l = calloc(1, sizeof *l);
+	if (!l) return INGOT_ERR_MEMORY;
+	l->features = ingot_cpu_features();
+	l->tables = ingot_cpu_tables(l->features);
+	l->shared = mmap(NULL, SHARED_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	l->workers = l->shared == MAP_FAILED ? NULL : workers_new(a->threads < 1 ? 1 : a->threads > 4096 ? 4096 : a->threads, a->nice);
+	if (!l->workers) {
+		if (l->shared != MAP_FAILED) munmap(l->shared, SHARED_BYTES);
+		free(l);
+		return INGOT_ERR_MEMORY;
+	}
+	a->lib = l;
+	a->tables = l->tables;
+	a->features = l->features;
+	return 0;
+}
+
+static uint64_t now(void) {
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+typedef struct {
+	const ctx *c;
+	const ingot_instr *in;
+	void (*run)(const ctx *, const ingot_instr *, int64_t, void *);
+} job;
+
+static void run_task(const void *arg, int64_t task, void *scratch) {
+	const job *j = arg;
+	j->run(j->c, j->in, task, scratch);
+}
+
+static int run_instr(library *l, const ctx *c, const ingot_instr *in) {
+	if (in->op >= INGOT_OPS) return INGOT_ERR_OP;
+	const op *o = c->table->ops[in->op];
+	int64_t tasks = o->tasks(c, in);
+	if (tasks < 0) return INGOT_ERR_OP;
+	job j = {c, in, o->run};
+	workers_run(l->workers, run_task, &j, tasks, c->threads);
+	return 0;
+}
+
+static int known_table(const library *l, int32_t t) {
+	return t >= 0 && t < INGOT_TABLES && (l->tables >> t & 1) && ingot_tables[t];
+}
+
+EXPORT int32_t ingot_run(ingot_run_args *a) {
+	library *l = a->lib;
+	a->failed = -1;
+	if (!known_table(l, a->table)) return INGOT_ERR_TABLE;
+	ctx c = {a, a->batch, ingot_tables[a->table], l->shared, workers_threads(l->workers)};
+	for (int32_t i = 0; i < a->instrs_n; i++) {
+		uint64_t start = a->nanos ? now() : 0;
+		if (run_instr(l, &c, &a->instrs[i])) {
+			a->failed = i;
+			return INGOT_ERR_OP;
+		}
+		if (a->nanos) a->nanos[i] += now() - start;
+	}
+	return 0;
+}
+
+/* No library is needed: a plan may be laid out for a table of another machine. */
+EXPORT int32_t ingot_pack_size(ingot_pack_size_args *a) {
+	a->bytes = 0;
+	if (a->table < 0 || a->table >= INGOT_TABLES || !ingot_tables[a->table]) return INGOT_ERR_TABLE;
+	if (a->rows < 0 || a->cols < 0) return INGOT_ERR_OP;
+	if (a->dtype == INGOT_PACK_BF16)
+		a->bytes = ingot_tables[a->table]->pack_bf16_bytes(a->rows, a->cols);
+	else if (a->dtype == INGOT_PACK_INT8)
+		a->bytes = a->rows * ceil_div(a->cols, 32) * (int64_t)sizeof(act_block);
+	else
+		return INGOT_ERR_OP;
+	return 0;
+}

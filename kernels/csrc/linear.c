@@ -1,0 +1,130 @@
+/* LINEAR and EXPERT_LINEAR: what is the same for every table: checks, the pieces of the
+ * output, and the lists of which rows go to which expert. */
+#include "linear.h"
+#include "blocks.h"
+
+static product_fn product_of(const ctx *c, uint32_t x) {
+	switch (x) {
+	case INGOT_F32: return c->table->f32;
+	case INGOT_PACK_BF16: return c->table->bf16;
+	case INGOT_PACK_INT8: return c->table->int8;
+	}
+	return 0;
+}
+
+/* Whether the table can multiply activations x by weights w of k columns. */
+static int multiplies(const ctx *c, view x, view w, int64_t k) {
+	const block_type *t = ingot_block_type(w.dtype);
+	if (!x.data || !w.data || !product_of(c, x.dtype) || !t->elems) return 0;
+	if (x.cols != k || w.cols != k || k <= 0 || k > MAX_COLS || k % t->elems) return 0;
+	if (x.dtype == INGOT_F32) return w.dtype == INGOT_F32;
+	return x.dtype == INGOT_PACK_BF16 || t->group != 0;
+}
+
+static int64_t x_stride(view x, const ctx *c) {
+	return x.dtype == INGOT_F32 ? x.stride : x.dtype == INGOT_PACK_BF16 ? c->table->pack_bf16_bytes(16, x.cols) / 16 : 0;
+}
+
+static product product_for(const ctx *c, view out, view x, view w) {
+	return (product){.w = w.data, .w_stride = w.stride, .type = w.dtype, .k = w.cols, .x = x.data, .x_stride = x_stride(x, c),
+		.x_rows = x.n, .y = (float *)(void *)out.data, .y_stride = out.stride / 4, .in_div = 1};
+}
+
+/* Output rows of a task: about six tasks a thread, whole groups, at most 128 where few
+ * activation rows make weights pass through once, more never helps. */
+static int64_t task_outs(const ctx *c, int64_t outs, int64_t pieces) {
+	int64_t g = c->table->group, n = outs * pieces / (c->threads * 6);
+	return max64(g, min64(128, n / g * g));
+}
+
+static int64_t tasks(const ctx *c, const ingot_instr *in) {
+	view out = view_of(c, in->out[0]), x = view_of(c, in->in[0]), w = view_of(c, in->in[1]), b = view_of(c, in->in[2]);
+	if (!is_f32(out) || !multiplies(c, x, w, w.cols) || out.cols != w.n || out.n != x.n) return -1;
+	if (in->in[2] >= 0 && (!is_f32(b) || b.cols < out.cols)) return -1;
+	return out.n ? ceil_div(out.cols, task_outs(c, out.cols, 1)) : 0;
+}
+
+static void run(const ctx *c, const ingot_instr *in, int64_t task, void *scratch) {
+	view out = view_of(c, in->out[0]), x = view_of(c, in->in[0]), w = view_of(c, in->in[1]), b = view_of(c, in->in[2]);
+	product p = product_for(c, out, x, w);
+	int64_t outs = task_outs(c, out.cols, 1);
+	p.o0 = task * outs;
+	p.o1 = min64(out.cols, p.o0 + outs);
+	p.o_all = out.cols;
+	p.bias = (const float *)(const void *)b.data;
+	p.rows = out.n;
+	product_of(c, x.dtype)(&p, scratch);
+}
+
+const op ingot_op_linear = {tasks, run};
+
+/* The step's use of experts, in ctx.shared. */
+typedef struct {
+	int32_t active_n;
+	int32_t *active; /* [active_n] experts that have rows */
+	int32_t *start;  /* [E+1] first entry of each expert in slots */
+	int32_t *slots;  /* [T*k] token * k + j, by expert, ascending */
+} routing;
+
+static routing routing_at(const ctx *c, int64_t experts) {
+	int32_t *p = c->shared;
+	return (routing){p[0], p + 1, p + 1 + experts, p + 2 + 2 * experts};
+}
+
+static int64_t expert_id(view ids, int64_t k, int64_t slot) {
+	return ((const int32_t *)(const void *)(ids.data + slot / k * ids.stride))[slot % k];
+}
+
+/* Counting sort of the slots by expert; 0 if an id is out of range. */
+static int route(const ctx *c, view ids, int64_t k, int64_t experts) {
+	routing r = routing_at(c, experts);
+	int64_t n = ids.n * k;
+	memset(r.start, 0, (size_t)(experts + 1) * 4);
+	for (int64_t s = 0; s < n; s++) {
+		int64_t e = expert_id(ids, k, s);
+		if (e < 0 || e >= experts) return 0;
+		r.start[e + 1]++;
+	}
+	int32_t active = 0;
+	for (int64_t e = 0; e < experts; e++) {
+		if (r.start[e + 1]) r.active[active++] = (int32_t)e;
+		r.start[e + 1] += r.start[e];
+	}
+	for (int64_t s = 0; s < n; s++) r.slots[r.start[expert_id(ids, k, s)]++] = (int32_t)s;
+	for (int64_t e = experts; e > 0; e--) r.start[e] = r.start[e - 1];
+	r.start[0] = 0;
+	*(int32_t *)c->shared = active;
+	return 1;
+}
+
+static int64_t expert_tasks(const ctx *c, const ingot_instr *in) {
+	view out = view_of(c, in->out[0]), x = view_of(c, in->in[0]), w = view_of(c, in->in[1]);
+	view b = view_of(c, in->in[2]), ids = view_of(c, in->in[3]);
+	int64_t k = in->i[0], experts = in->i[2], outs = in->i[3];
+	if (!is_f32(out) || !multiplies(c, x, w, w.cols) || k <= 0 || experts <= 0 || outs <= 0) return -1;
+	if (out.cols != outs || w.n != experts * outs || !ids.data || ids.dtype != INGOT_I32 || ids.cols < k) return -1;
+	if (out.n != ids.n * k || x.n != (in->i[1] ? out.n : ids.n)) return -1;
+	if (in->in[2] >= 0 && (!is_f32(b) || b.n < experts || b.cols < outs)) return -1;
+	if ((out.n + 2 * experts + 2) * 4 > SHARED_BYTES || !route(c, ids, k, experts)) return -1;
+	int64_t active = routing_at(c, experts).active_n;
+	return active * ceil_div(outs, task_outs(c, outs, active));
+}
+
+static void expert_run(const ctx *c, const ingot_instr *in, int64_t task, void *scratch) {
+	view out = view_of(c, in->out[0]), x = view_of(c, in->in[0]), w = view_of(c, in->in[1]), b = view_of(c, in->in[2]);
+	int64_t outs = in->i[3];
+	routing r = routing_at(c, in->i[2]);
+	int64_t step = task_outs(c, outs, r.active_n), pieces = ceil_div(outs, step), e = r.active[task / pieces];
+	product p = product_for(c, out, x, w);
+	p.w += e * outs * w.stride;
+	p.o0 = task % pieces * step;
+	p.o1 = min64(outs, p.o0 + step);
+	p.o_all = outs;
+	p.bias = b.data ? row_f32(b, e) : NULL;
+	p.list = r.slots + r.start[e];
+	p.rows = r.start[e + 1] - r.start[e];
+	p.in_div = in->i[1] ? 1 : in->i[0];
+	product_of(c, x.dtype)(&p, scratch);
+}
+
+const op ingot_op_expert_linear = {expert_tasks, expert_run};

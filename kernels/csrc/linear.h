@@ -1,0 +1,6 @@
+/* The two product operations, the same for every table. */
+#ifndef INGOT_LINEAR_H
+#define INGOT_LINEAR_H
+#include "internal.h"
+extern const op ingot_op_linear, ingot_op_expert_linear;
+#endif

@@ -1,0 +1,73 @@
+/* PACK: activations rounded for the products of a table. In bf16 mode a row is
+ *   PACK_ROWS_F32   f32 numbers rounded to bf16 (machines that multiply in f32)
+ *   PACK_ROWS_BF16  bf16, padded with zeros to a multiple of 32 (vdpbf16ps)
+ *   PACK_TILES      groups of 16 rows as [K/2][16][2], both dimensions padded (AMX) */
+#include "elementwise.h"
+#include "pack_int8.h"
+#if defined(PACK_TILES)
+#include "tile.h"
+#endif
+
+#if defined(PACK_TILES)
+#define ROWS_TOGETHER 16
+#else
+#define ROWS_TOGETHER 1
+#endif
+
+static inline int64_t padded(int64_t cols) { return (cols + 31) / 32 * 32; }
+
+int64_t NAME(pack_bf16_bytes)(int64_t rows, int64_t cols) {
+#if defined(PACK_TILES) || defined(PACK_ROWS_BF16)
+	return ceil_div(rows, ROWS_TOGETHER) * ROWS_TOGETHER * padded(cols) * 2;
+#else
+	return rows * cols * 4;
+#endif
+}
+
+static int64_t tasks(const ctx *c, const ingot_instr *in) {
+	view out = view_of(c, in->out[0]), x = view_of(c, in->in[0]);
+	if (!out.data || !is_f32(x) || out.n != x.n || out.cols != x.cols) return -1;
+	if (out.dtype != INGOT_PACK_BF16 && out.dtype != INGOT_PACK_INT8) return -1;
+	return row_tasks(ceil_div(x.n, ROWS_TOGETHER), x.cols * ROWS_TOGETHER);
+}
+
+#if defined(PACK_TILES)
+static void pack_bf16(uint8_t *out, view x, int64_t lo, int64_t hi) {
+	for (int64_t r = lo; r < hi; r += 16) pack_tiles((uint16_t *)(void *)out + r * padded(x.cols), (const float *)(const void *)(x.data + r * x.stride), x.stride, min64(16, hi - r), x.cols);
+}
+#elif defined(PACK_ROWS_BF16)
+static void pack_bf16(uint8_t *out, view x, int64_t lo, int64_t hi) {
+	int64_t wide = padded(x.cols);
+	for (int64_t r = lo; r < hi; r++) {
+		uint16_t *restrict y = (uint16_t *)(void *)out + r * wide;
+		const float *restrict p = row_f32(x, r);
+		for (int64_t i = 0; i < x.cols; i++) y[i] = f32_bf16(p[i]);
+		memset(y + x.cols, 0, (size_t)(wide - x.cols) * 2);
+	}
+}
+#else
+static void pack_bf16(uint8_t *out, view x, int64_t lo, int64_t hi) {
+	for (int64_t r = lo; r < hi; r++) {
+		float *restrict y = (float *)(void *)out + r * x.cols;
+		const float *restrict p = row_f32(x, r);
+		for (int64_t i = 0; i < x.cols; i++) y[i] = bf16_f32(f32_bf16(p[i]));
+	}
+}
+#endif
+
+static void run(const ctx *c, const ingot_instr *in, int64_t task, void *scratch) {
+	(void)scratch;
+	view out = view_of(c, in->out[0]), x = view_of(c, in->in[0]);
+	int64_t lo, hi;
+	task_rows(ceil_div(x.n, ROWS_TOGETHER), x.cols * ROWS_TOGETHER, task, &lo, &hi);
+	lo *= ROWS_TOGETHER;
+	hi = min64(x.n, hi * ROWS_TOGETHER);
+	if (out.dtype == INGOT_PACK_BF16) {
+		pack_bf16(out.data, x, lo, hi);
+		return;
+	}
+	int64_t blocks = ceil_div(x.cols, 32);
+	for (int64_t r = lo; r < hi; r++) quantize_row((act_block *)(void *)out.data + r * blocks, row_f32(x, r), x.cols);
+}
+
+const op NAME(op_pack) = {tasks, run};

@@ -1,0 +1,32 @@
+/* RMSNORM: y = x / sqrt(mean(x^2) + eps) * w, per group of D columns. */
+#include <math.h>
+#include "elementwise.h"
+#include "lanes.h"
+
+static int64_t tasks(const ctx *c, const ingot_instr *in) {
+	view out = view_of(c, in->out[0]), x = view_of(c, in->in[0]), w = view_of(c, in->in[1]);
+	int64_t d = in->i[0];
+	if (!is_f32(out) || !is_f32(x) || out.cols != x.cols || out.n != x.n || d <= 0 || x.cols % d) return -1;
+	if (in->in[1] >= 0 && (!is_f32(w) || w.cols < d)) return -1;
+	return row_tasks(out.n, out.cols);
+}
+
+static void group(float *y, const float *x, const float *w, int64_t d, float eps) {
+	float inv = 1.0f / sqrtf(squares16(x, d, 0.0f) / (float)d + eps);
+	if (w)
+		for (int64_t i = 0; i < d; i++) y[i] = x[i] * inv * w[i];
+	else
+		for (int64_t i = 0; i < d; i++) y[i] = x[i] * inv;
+}
+
+static void run(const ctx *c, const ingot_instr *in, int64_t task, void *scratch) {
+	(void)scratch;
+	view out = view_of(c, in->out[0]), x = view_of(c, in->in[0]), w = view_of(c, in->in[1]);
+	int64_t lo, hi, d = in->i[0];
+	task_rows(out.n, out.cols, task, &lo, &hi);
+	for (int64_t r = lo; r < hi; r++)
+		for (int64_t g = 0; g < out.cols; g += d)
+			group(row_f32(out, r) + g, row_f32(x, r) + g, (const float *)(const void *)w.data, d, in->f[0]);
+}
+
+const op NAME(op_rmsnorm) = {tasks, run};
