@@ -41,9 +41,17 @@ type packKey struct {
 	dtype quant.DType
 }
 
+// weightKey tells weights apart: two may begin at the same byte, such as a fused
+// projection and its first part.
 type weightKey struct {
-	data *byte
-	f32  bool
+	data       *byte
+	dtype      quant.DType
+	rows, cols int
+	f32        bool
+}
+
+func keyOf(w Tensor, f32 bool) weightKey {
+	return weightKey{&w.Data[0], w.DType, w.Rows(), w.Cols(), f32}
 }
 
 // NewBuilder returns a Builder whose block-quantized weights meet activations of the
@@ -121,7 +129,7 @@ func (b *Builder) weight(w Tensor) Value {
 		return -1
 	}
 	checkTensor(w)
-	key := weightKey{&w.Data[0], false}
+	key := keyOf(w, false)
 	if v, ok := b.weights[key]; ok {
 		return v
 	}
@@ -136,7 +144,7 @@ func (b *Builder) f32(w Tensor) Value {
 		return -1
 	}
 	checkTensor(w)
-	key := weightKey{&w.Data[0], true}
+	key := keyOf(w, true)
 	if v, ok := b.weights[key]; ok {
 		return v
 	}

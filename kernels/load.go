@@ -146,18 +146,18 @@ func lookup(handle uintptr) (s symbols, err error) {
 //go:linkname call runtime.cgocall
 func call(fn uintptr, arg unsafe.Pointer) int32
 
-// native1 runs a C function on a copy of args[0] in native memory and copies the
-// result back. For what is not called in a step.
-func native1[T number](fn uintptr, args []T) error {
+// callOnce runs a C function on a copy of args in native memory and copies the result
+// back: for what is not called in a step.
+func callOnce[T number](fn uintptr, args *T) error {
 	var a arena
 	defer a.free()
 	in, err := take[T](&a, 1)
 	if err != nil {
 		return err
 	}
-	in[0] = args[0]
+	in[0] = *args
 	code := call(fn, unsafe.Pointer(&in[0]))
-	args[0] = in[0]
+	*args = in[0]
 	if code != 0 {
 		return nativeError(code)
 	}

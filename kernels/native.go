@@ -101,7 +101,7 @@ func (r *Runner) runNative(b *Batch) error {
 	c.batch.tokensN, c.batch.logitsN, c.batch.seqsN = int32(len(b.Tokens)), int32(len(b.LogitRows)), int32(len(b.SeqLen))
 	c.batch.tables = address(a.Tables)
 	c.args.failed = -1
-	code := call(r.table.lib.run, unsafe.Pointer(c.args))
+	code := r.table.lib.pooled(r.table.lib.run, unsafe.Pointer(c.args))
 	runtime.KeepAlive(r) // and with it the weights, should they lie on the Go heap
 	if code != 0 {
 		return r.failure(code)

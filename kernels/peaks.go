@@ -16,12 +16,12 @@ type Peaks struct {
 	AMXInt8   float64 // operations/s of int8 tiles
 }
 
-// peakBytes is what the memory figure reads over and over: several times the last
-// cache of most processors.
-const peakBytes = 512 << 20
+// peakBytes is what the memory figure reads over and over: more than the last
+// cache of most processors holds.
+const peakBytes = 256 << 20
 
 // Measure measures the machine's peaks with the given threads, at most Threads,
-// spending each on every figure. It needs 512 MiB of memory for that time.
+// spending each on every figure. It needs 256 MiB of memory for that time.
 func (l *Library) Measure(threads int, each time.Duration) (Peaks, error) {
 	if l.handle == 0 {
 		return Peaks{}, errors.New("cannot measure the machine without the native library")
@@ -34,13 +34,14 @@ func (l *Library) Measure(threads int, each time.Duration) (Peaks, error) {
 	for i := 0; i < peakBytes; i += 4096 {
 		buf.Bytes()[i] = 1 // so that every page is a page of its own, not the shared zero page
 	}
-	args := []limitsArgs{{
+	a := limitsArgs{
 		lib: l.handle, buffer: address(buf.Bytes()), bytes: peakBytes,
 		threads: int32(min(max(threads, 1), l.threads)), millis: int32(each.Milliseconds()),
-	}}
-	if err := native1(l.limits, args); err != nil {
+	}
+	l.running.Lock()
+	defer l.running.Unlock()
+	if err := callOnce(l.limits, &a); err != nil {
 		return Peaks{}, err
 	}
-	a := args[0]
 	return Peaks{a.readBytesS, a.f32Flops, a.bf16Flops, a.int8Ops, a.amxBf16Flops, a.amxInt8Ops}, nil
 }

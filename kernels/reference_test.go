@@ -359,6 +359,22 @@ func TestWeightsAreWidened(t *testing.T) {
 	}
 }
 
+// A file may put F32 weights at any byte; kernels and Go want vectors at multiples of 4.
+func TestWeightsThatLieAskewAreMoved(t *testing.T) {
+	askew := Tensor{Name: "askew", DType: quant.F32, Shape: []int{2}}
+	data := bytesOf(make([]float32, 3))
+	askew.Data = append(data[:1], bytesOf([]float32{3, 5})...)[1:]
+	if address(askew.Data)%4 == 0 {
+		t.Fatal("the weight is not askew")
+	}
+	got := result(t, f32Tensor([]float32{1, -1}, 1, 2), []int{1}, 0, 0, func(b *Builder, x Value) Value {
+		return b.Linear(b.RMSNorm(x, askew, 0, 0), Tensor{Name: "w", DType: quant.F32, Shape: []int{1, 2}, Data: askew.Data}, Tensor{})
+	})
+	if want := []float32{3*3 - 5*5}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
 func TestShapesThatDoNotFitAreRefused(t *testing.T) {
 	random := rand.New(rand.NewPCG(31, 32))
 	for want, build := range map[string]func(b *Builder, x Value){
@@ -403,6 +419,22 @@ func named(name string, random *rand.Rand, shape ...int) Tensor {
 	w := randomF32(random, shape...)
 	w.Name = name
 	return w
+}
+
+// Weights are operands once, but a part of a weight is another one.
+func TestPartsOfWeightsAreWeights(t *testing.T) {
+	x, fused := f32Tensor([]float32{1, 2}, 1, 2), f32Tensor([]float32{1, 0, 0, 1}, 2, 2)
+	part := Tensor{Name: "part", DType: quant.F32, Shape: []int{1, 2}, Data: fused.Data[:8]}
+	got := result(t, x, []int{1}, 0, 0, func(b *Builder, x Value) Value {
+		y := b.Linear(b.Linear(x, fused, Tensor{}), fused, Tensor{})
+		if n := len(b.weights); n != 2 { // fused and the table of embeddings
+			t.Errorf("%d weights, want 2", n)
+		}
+		return b.Linear(y, part, Tensor{})
+	})
+	if !slices.Equal(got, []float32{1}) {
+		t.Errorf("got %v, want [1]", got)
+	}
 }
 
 func TestActivationsArePackedOnce(t *testing.T) {

@@ -45,11 +45,11 @@ func (t *Table) packBytes(rows, cols int, d quant.DType) int {
 	if t.lib == nil {
 		return rows * packedRow(cols, d)
 	}
-	args := []packSizeArgs{{rows: int64(rows), cols: int64(cols), dtype: d, table: t.id}}
-	if err := native1(t.lib.packSize, args); err != nil {
+	args := packSizeArgs{rows: int64(rows), cols: int64(cols), dtype: d, table: t.id}
+	if err := callOnce(t.lib.packSize, &args); err != nil {
 		panic(fmt.Sprintf("BUG: kernels %s: size of %d x %d %s: %v", t.Name, rows, cols, typeName(d), err))
 	}
-	return int(args[0].bytes)
+	return int(args.bytes)
 }
 
 // nativeTypes are the types of weights that every native table takes.
@@ -60,10 +60,12 @@ var nativeTypes = []quant.DType{
 	quant.TQ1_0, quant.TQ2_0, quant.MXFP4,
 }
 
-// Library is the native library with its own pool of threads. Its zero value, which
-// Open gives where the library cannot be loaded, has the reference table only.
+// Library is the native library with its own pool of threads. It is safe for concurrent
+// use: Runners on one library take turns. Where the library could not be loaded it has
+// the reference table only.
 type Library struct {
 	symbols
+	running  sync.Mutex // the pool serves one call at a time
 	handle   uintptr
 	features Features
 	threads  int
@@ -85,9 +87,7 @@ func Open(threads int, o Options) *Library {
 		threads = runtime.GOMAXPROCS(0)
 	}
 	l := &Library{threads: threads}
-	if l.err = l.open(o); l.err != nil {
-		*l = Library{threads: threads, err: l.err}
-	}
+	l.err = l.open(o)
 	l.tables = append(l.tables, Reference)
 	return l
 }
@@ -96,17 +96,24 @@ func (l *Library) open(o Options) (err error) {
 	if l.symbols, err = load(o.Path); err != nil {
 		return err
 	}
-	args := []openArgs{{abi: abi, threads: int32(l.threads), nice: int32(o.Nice)}}
-	if err := native1(l.symbols.open, args); err != nil {
+	args := openArgs{abi: abi, threads: int32(l.threads), nice: int32(o.Nice)}
+	if err := callOnce(l.symbols.open, &args); err != nil {
 		return fmt.Errorf("cannot start the native library: %w", err)
 	}
-	l.handle, l.features = args[0].lib, Features(args[0].features)
+	l.handle, l.features = args.lib, Features(args.features)
 	for id, name := range slices.Backward(tableNames[:]) {
-		if args[0].tables>>id&1 != 0 {
+		if args.tables>>id&1 != 0 {
 			l.tables = append(l.tables, &Table{Name: name, id: int32(id), lib: l})
 		}
 	}
 	return nil
+}
+
+// pooled runs a C function that uses the library's threads.
+func (l *Library) pooled(fn uintptr, arg unsafe.Pointer) int32 {
+	l.running.Lock()
+	defer l.running.Unlock()
+	return call(fn, arg)
 }
 
 // Close ends the library's threads. No Runner of its tables may be left.
