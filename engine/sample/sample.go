@@ -40,17 +40,13 @@ func (s *Sampler) drawAny(logits []float32, top, temperature float32, u float64)
 	for ; at < len(s.sums)-1 && left >= s.sums[at]; at++ {
 		left -= s.sums[at]
 	}
-	from, last := at*strip, s.argmax(logits, top)
+	from := at * strip
 	for i, v := range logits[from:min(from+strip, len(logits))] {
-		w := expNegative((float64(v) - float64(top)) * inverse)
-		if left -= w; left < 0 {
+		if left -= expNegative((float64(v) - float64(top)) * inverse); left < 0 {
 			return int32(from + i)
 		}
-		if w > 0 {
-			last = int32(from + i)
-		}
 	}
-	return last // rounding has left a little over
+	return s.argmax(logits, top) // rounding has left a little over
 }
 
 // draw returns the candidate in whose part of the summed weights u in [0, 1) falls.

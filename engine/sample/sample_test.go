@@ -75,6 +75,7 @@ func TestFilters(t *testing.T) {
 			"top_k":     {with(func(q *Params) { q.TopK = k }), wantTopK(plain, k)},
 			"top_p":     {with(func(q *Params) { q.TopP = p }), wantSmallest(plain, float64(p), func(x float64) float64 { return -x })},
 			"min_p":     {with(func(q *Params) { q.MinP = p }), wantMinP(plain, float64(p))},
+			"min_p 1":   {with(func(q *Params) { q.MinP = 1 }), wantMinP(plain, 1)},
 			"typical_p": {with(func(q *Params) { q.TypicalP = p }), wantTypical(plain, float64(p))},
 			"top_p 0":   {with(func(q *Params) { q.TopP = 0 }), wantSmallest(plain, 1e-300, func(x float64) float64 { return -x })},
 		} {
@@ -270,8 +271,8 @@ func TestEdits(t *testing.T) {
 		answer    []int32
 		want      []float32
 	}{
-		{false, nil, []float32{8, masked, 1, -2, masked, masked}}, // 2 and 3 in the prompt
-		{true, []int32{2, 2}, []float32{8, masked, 1 - 1, -2, 1, masked}},
+		{false, nil, []float32{8, masked, 1, -2, masked, masked}},     // 2 and 3 in the prompt
+		{true, []int32{2, 2}, []float32{8, masked, 0, -2, 1, masked}}, // 2 / 2 - 0.5 - 2 * 0.25
 		{false, []int32{3, 0, 3}, []float32{0.5 - 0.75 + 7, masked, 1, -2 - 1, 1, 1}},
 	} {
 		q := *p

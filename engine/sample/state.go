@@ -28,9 +28,6 @@ func NewState(params *Params, index int, prompt []int32) *State {
 	return st
 }
 
-// Generated returns the number of tokens accepted.
-func (st *State) Generated() int { return st.generated }
-
 // Accept notes that token has been generated.
 func (st *State) Accept(token int32) {
 	st.generated++

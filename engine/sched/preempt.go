@@ -94,10 +94,9 @@ func (s *Scheduler) preemptFor(q *seq, f kv.Prefix) bool {
 	if left > 0 {
 		need += left + q.forks
 	}
-	v := s.victim()
-	if v == nil || v.req.Priority <= q.req.Priority || seats < q.seats() || blocks < need {
+	if seats < q.seats() || blocks < need {
 		return false
 	}
-	s.preempt(v)
+	s.preempt(s.victim()) // of lower priority: without one q would fit now or not at all
 	return true
 }

@@ -134,18 +134,15 @@ func (w *queue) head() *seq {
 	return nil
 }
 
-// push lets q wait in its line: a new one at the end, a preempted one before all that
-// came later. The walk passes preempted sequences only.
+// push lets q wait in its line: a new one at the end, a preempted one at the head. That
+// is rank order, as within a line the lowest in rank is always preempted first.
 func (w *queue) push(q *seq) {
 	l := w.lineOf(q)
-	next := l.first
 	if l.last == nil || l.last.before(q) {
-		next = nil
+		l.append(q)
+	} else {
+		l.prepend(q)
 	}
-	for next != nil && next.before(q) {
-		next = next.next
-	}
-	l.insert(q, next)
 	if l.first == l.last {
 		l.ranked = l.account.served
 		w.order.push(l)
@@ -191,19 +188,21 @@ func (w *queue) remove(q *seq) {
 	}
 }
 
-// insert links q in front of next, at the end if next is nil.
-func (l *line) insert(q, next *seq) {
-	q.line, q.next = l, next
-	if next == nil {
-		q.prev, l.last = l.last, q
-	} else {
-		q.prev, next.prev = next.prev, q
-	}
-	if q.prev == nil {
+func (l *line) append(q *seq) {
+	q.line, q.prev = l, l.last
+	if l.last == nil {
 		l.first = q
 	} else {
-		q.prev.next = q
+		l.last.next = q
 	}
+	l.last = q
+}
+
+// prepend links q at the head of a line that is not empty.
+func (l *line) prepend(q *seq) {
+	q.line, q.next = l, l.first
+	l.first.prev = q
+	l.first = q
 }
 
 func (l *line) unlink(q *seq) {

@@ -187,7 +187,7 @@ func (s *Scheduler) leave(q *seq) {
 	s.seats += q.seats()
 	s.reserved -= s.reserve(q)
 	s.pool.Close(&q.table)
-	q.computed, q.planned, q.sampling = 0, 0, false
+	q.computed = 0
 }
 
 // end ends a sequence wherever it is, and its request with its last one.

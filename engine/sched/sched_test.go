@@ -160,3 +160,28 @@ func TestBugs(t *testing.T) {
 		}()
 	}
 }
+
+// TestForksKeepTheirOwnNames generates different tokens for two continuations: each is
+// found in the cache under its own tokens afterwards.
+func TestForksKeepTheirOwnNames(t *testing.T) {
+	s := New(roomy)
+	if err := s.Add(Request{ID: 1, Prompt: prompt(7, 20), MaxTokens: 45, N: 2}); err != nil {
+		t.Fatal(err)
+	}
+	for b := s.Next(); b != nil; b = s.Next() {
+		for _, m := range b.Samples {
+			s.Commit(m.Seq, 100+m.Seq.Index, false)
+		}
+	}
+	for i, want := range []int{64, 64, 16} { // the third was never generated
+		r := Request{ID: uint64(2 + i), Prompt: append(prompt(7, 20), prompt(100+i, 50)...), MaxTokens: 1, N: 1}
+		if err := s.Add(r); err != nil {
+			t.Fatal(err)
+		}
+		s.Next()
+		if info, _ := s.Info(r.ID); info.CachedTokens != want {
+			t.Errorf("continuation %d: %d tokens cached, want %d", i, info.CachedTokens, want)
+		}
+		s.Cancel(r.ID)
+	}
+}
