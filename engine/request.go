@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/ingot-llm/ingot/engine/sample"
 )
 
 // Errors that Submit returns and callers branch on.
@@ -12,6 +14,10 @@ var (
 	ErrQueueFull = errors.New("the waiting queue is full")
 	// ErrClosed: the engine is draining or closed.
 	ErrClosed = errors.New("the engine is shutting down")
+	// ErrNotGenerative: the model is an encoder; it has no next token.
+	ErrNotGenerative = errors.New("this model makes embeddings, not text")
+	// ErrNoEmbeddings: the model is no encoder.
+	ErrNoEmbeddings = errors.New("this model makes text, not embeddings")
 )
 
 // TooLongError: a request that can never fit this engine, whatever the load.
@@ -82,4 +88,22 @@ type Usage struct {
 // Timing is when the stations of a request were passed; zero where not yet.
 type Timing struct {
 	Submitted, Scheduled, FirstToken, Finished time.Time
+}
+
+// Request asks for N continuations of a prompt. The engine keeps its slices until the
+// request has ended; they are not to be changed before.
+type Request struct {
+	Prompt   []int32 // token ids, at least one
+	Sampling sample.Params
+	N        int // sequences sharing the prompt, at least 1
+	// MaxTokens to generate for each sequence; 0 computes the prompt only, as scoring
+	// with PromptLogprobs needs.
+	MaxTokens int
+	Stop      []string // end a sequence and are cut off its text
+	// Logprobs asks for each token's log-probability with that many alternatives; -1 for
+	// none. PromptLogprobs asks the same of the prompt's tokens.
+	Logprobs, PromptLogprobs int
+	Priority                 int    // lower is sooner
+	Key                      string // whom the tokens are charged to: an API key's name
+	Salt                     string // prefix-cache isolation: only equal salts share
 }

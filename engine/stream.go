@@ -4,22 +4,36 @@ import (
 	"context"
 	"io"
 	"sync"
+	"time"
 )
 
-// Stream carries a request's events from the engine's loop to one reader. Pushing
-// never blocks: the queue grows by at most the request's own tokens, and Backlog tells
-// the loop when to stop computing for a reader that does not keep up.
+// Stream carries a request's events from the engine's loop to one reader. Pushing never
+// blocks and allocates only while the buffers grow; Backlog tells the loop when to stop
+// computing for a reader that does not keep up.
 type Stream struct {
-	mu      sync.Mutex
-	queue   []Event
-	backlog int // bytes of text and tokens in queue
-	open    int // sequences without a finish yet
-	usage   Usage
-	timing  Timing
-	prompt  []Token
-	wake    chan struct{} // cap 1: something to read
-	cancel  func()        // tells the engine, at most once
-	closed  bool
+	mu     sync.Mutex
+	queue  []record // what waits for the reader; its text and tokens lie one after another
+	text   []byte
+	tokens []Token
+	head   int // of queue, text and tokens: what the reader has taken
+	headAt mark
+	open   int // sequences without a finish yet
+	usage  Usage
+	timing Timing
+	prompt []Token
+	wake   chan struct{} // cap 1: something to read
+	cancel func()        // tells the engine, at most once
+	unhook func() bool   // called when the request has ended
+	closed bool
+}
+
+// mark is a place in a stream's buffers.
+type mark struct{ text, tokens int }
+
+// record is an Event whose text and tokens end at a place in the stream's buffers.
+type record struct {
+	Event
+	end mark
 }
 
 // NewStream returns the stream of a request of n sequences. cancel is called at most
@@ -29,7 +43,7 @@ func NewStream(n int, cancel func()) *Stream {
 }
 
 // Next returns the next event, waiting for one as long as ctx lives. After the last
-// sequence's finish it returns io.EOF. One goroutine reads.
+// sequence's finish, or after Close, it returns io.EOF. One goroutine reads.
 func (s *Stream) Next(ctx context.Context) (Event, error) {
 	for {
 		if ev, ok, end := s.take(); ok {
@@ -48,57 +62,102 @@ func (s *Stream) Next(ctx context.Context) (Event, error) {
 func (s *Stream) take() (ev Event, ok, end bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.queue) == 0 {
+	if s.head == len(s.queue) {
 		return Event{}, false, s.open == 0 || s.closed
 	}
-	ev = s.queue[0]
-	s.queue = s.queue[1:]
-	s.backlog -= eventBytes(ev)
+	r := &s.queue[s.head]
+	ev = r.Event
+	ev.Text = string(s.text[s.headAt.text:r.end.text])
+	ev.Tokens = append([]Token(nil), s.tokens[s.headAt.tokens:r.end.tokens]...)
+	s.head, s.headAt = s.head+1, r.end
+	if s.head == len(s.queue) {
+		s.empty()
+	}
 	return ev, true, false
 }
 
+func (s *Stream) empty() {
+	s.queue, s.text, s.tokens = s.queue[:0], s.text[:0], s.tokens[:0]
+	s.head, s.headAt = 0, mark{}
+}
+
 // Push appends an event. It never blocks; after Close it drops the event.
-func (s *Stream) Push(ev Event) {
+func (s *Stream) Push(ev Event) { s.push(ev, []byte(ev.Text), ev.Tokens) }
+
+// push appends an event with its text and tokens, which are copied.
+func (s *Stream) push(ev Event, text []byte, tokens []Token) {
+	ev.Text, ev.Tokens = "", nil
 	s.mu.Lock()
 	if !s.closed {
-		s.queue = append(s.queue, ev)
-		s.backlog += eventBytes(ev)
+		s.text = append(s.text, text...)
+		s.tokens = append(s.tokens, tokens...)
+		s.queue = append(s.queue, record{ev, mark{len(s.text), len(s.tokens)}})
 	}
 	if ev.Finish != FinishNone {
 		s.open--
 	}
 	s.mu.Unlock()
+	s.signal()
+}
+
+func (s *Stream) signal() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
 }
 
-// eventBytes is what an event weighs against a stream's buffer.
-func eventBytes(ev Event) int { return 64 + len(ev.Text) + 16*len(ev.Tokens) }
-
-// Backlog returns the bytes that wait for the reader.
+// Backlog returns about how many bytes wait for the reader.
 func (s *Stream) Backlog() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.backlog
+	return 64*(len(s.queue)-s.head) + len(s.text) - s.headAt.text + 16*(len(s.tokens)-s.headAt.tokens)
 }
 
-// Close ends the reading: if sequences are still going the engine is told to drop
-// them. It may be called more than once and from any goroutine.
+// Close ends the reading: if sequences are still going the engine is told to drop them.
+// It may be called more than once and from any goroutine.
 func (s *Stream) Close() {
 	s.mu.Lock()
 	tell := !s.closed && s.open > 0
 	s.closed = true
-	s.queue = nil
+	s.empty()
 	s.mu.Unlock()
 	if tell {
 		s.cancel()
 	}
-	select {
-	case s.wake <- struct{}{}:
-	default:
+	s.signal()
+}
+
+// hook has unhook called once the request has ended, or now if it has.
+func (s *Stream) hook(unhook func() bool) {
+	s.mu.Lock()
+	ended := s.open == 0
+	s.unhook = unhook
+	s.mu.Unlock()
+	if ended {
+		unhook()
 	}
+}
+
+// end notes the end of the request.
+func (s *Stream) end(now time.Time) {
+	s.mu.Lock()
+	s.timing.Finished = now
+	unhook := s.unhook
+	s.mu.Unlock()
+	if unhook != nil {
+		unhook()
+	}
+}
+
+// count adds generated tokens to the usage and notes when the first one came.
+func (s *Stream) count(tokens int, now time.Time) {
+	s.mu.Lock()
+	s.usage.CompletionTokens += tokens
+	if s.timing.FirstToken.IsZero() {
+		s.timing.FirstToken = now
+	}
+	s.mu.Unlock()
 }
 
 // Update lets the engine's loop change the facts that the reader may ask for.

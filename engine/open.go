@@ -1,0 +1,222 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/ingot-llm/ingot/engine/chat"
+	"github.com/ingot-llm/ingot/engine/model"
+	"github.com/ingot-llm/ingot/engine/sample"
+	"github.com/ingot-llm/ingot/engine/sched"
+	"github.com/ingot-llm/ingot/engine/tokenizer"
+	"github.com/ingot-llm/ingot/kernels"
+	"github.com/ingot-llm/ingot/kv"
+	"github.com/ingot-llm/ingot/quant"
+	"github.com/ingot-llm/ingot/quant/checkpoint"
+)
+
+// Info is what is known of an opened model; it does not change.
+type Info struct {
+	ID                  string
+	Created             time.Time
+	Arch, Type          string // architecture; the type that most weights have
+	Parameters          int64
+	Context, Vocab      int
+	EmbeddingDim        int // of an encoder's vectors
+	Generates, Embeds   bool
+	Table               string
+	Activations, KVType string
+	BlockTokens, Blocks int
+	Memory              MemoryPlan
+	DefaultSampling     sample.Params
+}
+
+// opened is everything that Open has made, in the order it is taken down.
+type opened struct {
+	info    Info
+	source  quant.Source
+	library *kernels.Library
+	table   *kernels.Table
+	model   *model.Model
+	runner  *runner
+	tok     *tokenizer.Tokenizer
+	chat    *chat.Format
+}
+
+func (o *opened) close() error {
+	if o.runner != nil {
+		o.runner.Close()
+	}
+	if o.model != nil {
+		o.model.Program.Close()
+	}
+	if o.library != nil {
+		o.library.Close()
+	}
+	if o.source != nil {
+		return o.source.Close()
+	}
+	return nil
+}
+
+// Open opens a model, plans its memory, and starts an engine on it. Close gives
+// everything back. log may be nil.
+func Open(o Options, log *slog.Logger) (*Engine, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	m := &opened{}
+	cfg, err := m.open(o.withDefaults(), log)
+	if err != nil {
+		return nil, errors.Join(err, m.close())
+	}
+	e, err := New(*cfg)
+	if err != nil {
+		return nil, errors.Join(err, m.close())
+	}
+	e.opened = m
+	return e, nil
+}
+
+// open is the recipe: file, kernels, program, memory, tokenizer, chat format.
+func (m *opened) open(o Options, log *slog.Logger) (*Config, error) {
+	var err error
+	if m.source, err = checkpoint.Open(o.Model); err != nil {
+		return nil, err
+	}
+	m.library = kernels.Open(o.Threads, kernels.Options{Nice: o.Nice})
+	if m.table, err = m.library.Select(o.Table, log); err != nil {
+		return nil, err
+	}
+	if err := m.load(&o); err != nil {
+		return nil, err
+	}
+	limits, err := m.plan(&o, log)
+	if err != nil {
+		return nil, err
+	}
+	r, err := kernels.NewRunner(m.model.Program, m.table, limits)
+	if err != nil {
+		return nil, err
+	}
+	m.runner = &runner{Runner: r}
+	if err := m.openText(); err != nil {
+		return nil, err
+	}
+	m.describe(&o)
+	return &Config{
+		Model: m.runner, Tokenizer: m.tok, EndTokens: m.tok.EOGs(), Log: log,
+		Sched: sched.Config{
+			MaxSeqs: o.MaxSeqs, MaxBatchTokens: o.BatchTokens, ChunkTokens: o.ChunkTokens, MaxContext: o.Context,
+			MaxWaiting: o.MaxWaiting, Blocks: limits.Blocks, Model: m.info.ID,
+		},
+	}, nil
+}
+
+// load builds the program, and settles what depends on the model's own numbers.
+func (m *opened) load(o *Options) error {
+	act, err := o.activations(m.table)
+	if err != nil {
+		return err
+	}
+	kvType, err := kernels.ParseKVType(o.KVType)
+	if err != nil {
+		return err
+	}
+	if m.model, err = model.Load(m.source, model.Options{Activations: act, KV: kvType, Context: o.Context}); err != nil {
+		return err
+	}
+	if o.Context == 0 {
+		o.Context = min(m.model.Context, defaultContext)
+	}
+	if o.Context > m.model.Context {
+		return fmt.Errorf("--context is %d, but the model was trained for %d tokens", o.Context, m.model.Context)
+	}
+	if m.model.Family.Encoder {
+		o.ChunkTokens, o.BatchTokens = max(o.ChunkTokens, o.Context), max(o.BatchTokens, o.Context)
+	}
+	o.ChunkTokens = min(o.ChunkTokens, o.BatchTokens)
+	o.MaxSeqs = min(o.MaxSeqs, o.BatchTokens)
+	m.info.Activations = act.String()
+	return nil
+}
+
+// promptLogitRows bounds the prompt rows of a step whose logits are wanted, since a row of
+// a large vocabulary takes half a megabyte.
+const promptLogitRows = 64
+
+// plan shares out the memory: the KV cache gets what is left, up to MaxSeqs sequences of
+// full length.
+func (m *opened) plan(o *Options, log *slog.Logger) (kernels.Limits, error) {
+	limits := kernels.Limits{Tokens: o.BatchTokens, LogitRows: o.BatchTokens, Seqs: o.MaxSeqs}
+	p := MemoryPlan{Limit: o.Memory, Block: int64(m.model.Program.BlockBytes())}
+	if p.Limit == 0 {
+		var err error
+		if p.Limit, err = memoryLimit("/"); err != nil {
+			return limits, err
+		}
+	}
+	for _, t := range m.source.Infos() {
+		p.Weights += int64(t.DType.RowBytes(t.Cols())) * int64(t.Rows())
+	}
+	p.Activation = int64(m.model.Program.Plan(limits, m.table).ArenaBytes)
+	need := kv.Blocks(o.Context)
+	want := need * o.MaxSeqs
+	if o.KVMemory > 0 {
+		want = int(min(int64(want), o.KVMemory/p.Block))
+	}
+	p, err := planMemory(p, need, want)
+	if err != nil {
+		return limits, err
+	}
+	limits.Blocks, m.info.Memory = p.Blocks, p
+	log.Info("memory planned", "plan", p.String())
+	return limits, nil
+}
+
+// openText makes the tokenizer and, if the model brings a template, the chat format.
+func (m *opened) openText() error {
+	var err error
+	meta := m.source.Meta()
+	if m.tok, err = tokenizer.New(meta); err != nil {
+		return err
+	}
+	if m.tok.Vocab() > m.model.Vocab {
+		return fmt.Errorf("the tokenizer has %d tokens but the model's embedding has %d rows", m.tok.Vocab(), m.model.Vocab)
+	}
+	m.chat, err = chat.NewFormat(meta.String("tokenizer.chat_template", ""), m.tok.TokenText(m.tok.BOS()), m.tok.TokenText(m.tok.EOS()))
+	if errors.Is(err, chat.ErrNoTemplate) {
+		return nil
+	}
+	return err
+}
+
+// describe fills in what the API tells of the model.
+func (m *opened) describe(o *Options) {
+	i := &m.info
+	i.ID, i.Created = o.ID, time.Now()
+	if i.ID == "" {
+		i.ID = strings.TrimSuffix(strings.TrimSuffix(filepath.Base(filepath.Clean(o.Model)), ".gguf"), ".bin")
+	}
+	byType, most := map[quant.DType]int64{}, quant.F32
+	for _, t := range m.source.Infos() {
+		i.Parameters += int64(t.Elems())
+		if byType[t.DType] += int64(t.Elems()); byType[t.DType] > byType[most] {
+			most = t.DType
+		}
+	}
+	i.Type = most.String()
+	i.Arch, i.Context, i.Vocab = m.model.Arch, o.Context, m.model.Vocab
+	i.Embeds = m.model.Family.Encoder
+	i.Generates = !i.Embeds && !m.model.Scores
+	if i.Embeds {
+		i.EmbeddingDim = m.model.Dim
+	}
+	i.Table, i.KVType = m.table.Name, o.KVType
+	i.BlockTokens, i.Blocks = kv.BlockTokens, i.Memory.Blocks
+	i.DefaultSampling = defaultSampling(m.source.Meta())
+}

@@ -1,0 +1,186 @@
+package engine
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/ingot-llm/ingot/engine/batch"
+	"github.com/ingot-llm/ingot/engine/sample"
+	"github.com/ingot-llm/ingot/engine/sched"
+	"github.com/ingot-llm/ingot/engine/tokenizer"
+)
+
+// task is a request inside the engine; the loop owns it once it is admitted.
+type task struct {
+	id        uint64
+	req       Request
+	stream    *Stream
+	seqs      []sequence
+	open      int     // sequences that have not ended
+	scheduled bool    // computed for the first time
+	told      bool    // its reader has had an event
+	prompt    []Token // log-probabilities of the prompt so far, if they are asked for
+}
+
+// sequence is one of a task's N continuations.
+type sequence struct {
+	sampler *sample.State
+	text    tokenizer.Stream
+	stop    stopMatcher
+	token   [1]Token // the last one drawn
+	piece   []byte   // its text, before stop strings are looked for
+	bytes   []byte   // what of the text may be shown
+	drawn   int      // tokens
+	ended   bool
+}
+
+// newTask checks a request and lays out its state; called by the submitter.
+func (e *Engine) newTask(r Request) (*task, error) {
+	r.Sampling.EOS = e.cfg.EndTokens
+	if err := e.check(&r); err != nil {
+		return nil, err
+	}
+	t := &task{id: e.nextID.Add(1), req: r, seqs: make([]sequence, r.N), open: r.N}
+	t.stream = NewStream(r.N, func() { e.cancel(t) })
+	for i := range t.seqs {
+		t.seqs[i] = sequence{
+			sampler: sample.NewState(&t.req.Sampling, i, r.Prompt),
+			text:    e.cfg.Tokenizer.Stream(true),
+			stop:    stopMatcher{stops: r.Stop},
+		}
+	}
+	if r.PromptLogprobs >= 0 {
+		t.prompt = append(make([]Token, 0, len(r.Prompt)), Token{ID: r.Prompt[0]})
+	}
+	t.stream.Update(func(u *Usage, at *Timing) { u.PromptTokens, at.Submitted = len(r.Prompt), time.Now() })
+	return t, nil
+}
+
+// check returns what is wrong with a request.
+func (e *Engine) check(r *Request) error {
+	vocab := e.cfg.Tokenizer.Vocab()
+	switch {
+	case len(r.Prompt) == 0:
+		return fmt.Errorf("the prompt is empty: at least one token is needed")
+	case r.N < 1:
+		return fmt.Errorf("n is %d, want at least 1", r.N)
+	case r.MaxTokens < 0:
+		return fmt.Errorf("max_tokens is %d, want at least 0", r.MaxTokens)
+	}
+	for i, id := range r.Prompt {
+		if id < 0 || int(id) >= vocab {
+			return fmt.Errorf("token %d of the prompt is %d, but the vocabulary has %d tokens", i, id, vocab)
+		}
+	}
+	return r.Sampling.Validate(vocab)
+}
+
+// schedule is the task as the scheduler knows it.
+func (t *task) schedule() sched.Request {
+	return sched.Request{
+		ID: t.id, Key: t.req.Key, Priority: t.req.Priority, Prompt: t.req.Prompt,
+		MaxTokens: t.req.MaxTokens, N: t.req.N, Salt: t.req.Salt, PromptLogits: t.prompt != nil,
+	}
+}
+
+// sample draws the next token of a sequence, commits it and tells the reader.
+func (e *Engine) sample(s *batch.Sample, now time.Time) {
+	t := e.tasks[s.Seq.Request]
+	if t == nil {
+		return // it failed earlier in this step
+	}
+	q := &t.seqs[s.Seq.Index]
+	if err := e.draw(t, q, e.cfg.Model.Logits(int(s.Logit))); err != nil {
+		e.drop(t, FinishError, err)
+		return
+	}
+	ev := Event{Index: int(s.Seq.Index), StopID: -1, At: now}
+	t.accept(q, &ev)
+	if e.sched.Commit(s.Seq, q.token[0].ID, ev.Finish != FinishNone) && ev.Finish == FinishNone {
+		ev.Finish = FinishLength
+		q.flush()
+	}
+	e.tell(t, q, ev)
+}
+
+// draw chooses the next token from its logits, with its log-probabilities if the
+// request asked for them.
+func (e *Engine) draw(t *task, q *sequence, logits []float32) error {
+	id, err := e.sampler.Sample(logits, q.sampler)
+	if err != nil {
+		return err
+	}
+	q.token[0] = Token{ID: id}
+	if t.req.Logprobs >= 0 {
+		q.token[0], err = e.score(logits, id, t.req.Logprobs)
+	}
+	return err
+}
+
+// score returns token id with its log-probability and those of the k most probable.
+func (e *Engine) score(logits []float32, id int32, k int) (Token, error) {
+	p, top, err := e.sampler.Logprobs(e.top[:0], logits, id, k)
+	e.top = top
+	tok := Token{ID: id, Logprob: p}
+	for _, t := range top {
+		tok.Top = append(tok.Top, TokenLogprob{ID: t.Token, Logprob: t.Logprob})
+	}
+	return tok, err
+}
+
+// accept takes the drawn token: what it adds to the text, and whether it ends the
+// sequence. A token that ends it has no text.
+func (t *task) accept(q *sequence, ev *Event) {
+	id := q.token[0].ID
+	q.sampler.Accept(id)
+	q.drawn++
+	q.bytes = q.bytes[:0]
+	if t.req.Sampling.Stops(id) {
+		ev.Finish, ev.StopID = FinishStop, id
+		q.flush()
+		return
+	}
+	fresh := q.text.Append(q.piece[:0], id)
+	q.piece = fresh
+	if q.drawn <= t.req.Sampling.MinTokens {
+		q.bytes = append(q.bytes, fresh...) // no stop string may begin in these
+		return
+	}
+	show, stop := q.stop.push(fresh)
+	q.bytes = append(q.bytes, show...)
+	if stop != "" {
+		ev.Finish, ev.StopString = FinishStop, stop
+	}
+}
+
+// flush adds the text that was held back, since no more can come.
+func (q *sequence) flush() {
+	q.piece = q.text.Flush(q.piece[:0])
+	show, stop := q.stop.push(q.piece)
+	q.bytes = append(q.bytes, show...)
+	if stop == "" {
+		q.bytes = append(q.bytes, q.stop.flush()...)
+	}
+}
+
+// tell pushes an event, and ends the task with its last sequence.
+func (e *Engine) tell(t *task, q *sequence, ev Event) {
+	tokens := q.token[:]
+	if t.req.MaxTokens == 0 {
+		tokens, q.bytes = nil, q.bytes[:0] // only the prompt was to be scored
+	}
+	if !t.told {
+		t.told = true
+		t.stream.SetPrompt(t.prompt)
+	}
+	t.stream.count(len(tokens), ev.At)
+	t.stream.push(ev, q.bytes, tokens)
+	if ev.Finish == FinishNone {
+		return
+	}
+	q.ended = true
+	if t.open--; t.open == 0 {
+		delete(e.tasks, t.id)
+		t.stream.end(ev.At)
+	}
+}
