@@ -51,7 +51,10 @@ func (f fact) read(c *config, arch string, m *quant.Meta) {
 		case omitted:
 			return
 		case string:
-			from = def
+			if from = def; !c.has(from) {
+				c.fail("%s is missing", f.field)
+				return
+			}
 		}
 	}
 	key := metaKey(arch, f.key)

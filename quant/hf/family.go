@@ -114,7 +114,8 @@ var families = []*family{
 	}, {
 		modelType: "qwen3_moe", class: "Qwen3MoeForCausalLM", arch: "qwen3moe", act: silu, theta: 1e4, window: upperLayers,
 		facts: decoder(1e-6, append(headDim(128),
-			fact{"num_experts", ".expert_count", count, "num_local_experts"},
+			fact{"num_experts", ".expert_count", count, "num_local_experts"}, // transformers 5 has the latter name
+			fact{"num_local_experts", ".expert_count", count, "num_experts"},
 			fact{"num_experts_per_tok", ".expert_used_count", count, 8},
 			fact{"moe_intermediate_size", ".expert_feed_forward_length", count, 768},
 			fact{"norm_topk_prob", ".expert_weights_norm", flag, false})...),

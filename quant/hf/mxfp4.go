@@ -3,7 +3,6 @@ package hf
 import (
 	"fmt"
 
-	"github.com/ingot-llm/ingot/quant"
 	"github.com/ingot-llm/ingot/quant/safetensors"
 )
 
@@ -78,16 +77,3 @@ func packPairs(dst, src []byte) {
 func nibble(b []byte, i int) byte { return b[i/2] >> (4 * (i % 2)) & 15 }
 
 func half(b []byte, i int) byte { return b[i%16] >> (4 * (i / 16)) & 15 }
-
-// unpublish writes a GGUF tensor's rows into blocks and scales, the inverse of fill.
-func unpublish(t quant.Tensor, blocks, scales []byte, first, step int) {
-	perRow := t.Cols() / 32
-	for r := range t.Rows() {
-		to := (r*step + first) * perRow
-		for i := range perRow {
-			from := t.Data[(r*perRow+i)*ggufBlock:][:ggufBlock]
-			scales[to+i] = from[0]
-			packPairs(blocks[(to+i)*publishedBlock:][:publishedBlock], from[1:])
-		}
-	}
-}

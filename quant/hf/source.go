@@ -354,15 +354,19 @@ func (s *Source) Tensor(name string) (quant.Tensor, error) {
 	return t, e.err
 }
 
-// Fill makes the named tensor in dst, which has exactly its bytes, and keeps nothing:
-// for a reader that passes each tensor on once.
-func (s *Source) Fill(name string, dst []byte) error {
+// Once is Tensor for a reader that passes each tensor on once: what must be made is
+// made in memory that alloc gives, exactly as long as asked for, and nothing is kept.
+func (s *Source) Once(name string, alloc func(n int) ([]byte, error)) (quant.Tensor, error) {
 	e, ok := s.byName[name]
-	if !ok {
-		return fmt.Errorf("%w: %q", quant.ErrNoTensor, name)
+	if !ok || e.recipe.asItLies(e.info) {
+		return s.Tensor(name)
 	}
-	e.recipe.fill(e.info, dst)
-	return nil
+	t := e.info
+	var err error
+	if t.Data, err = alloc(size(t)); err == nil {
+		e.recipe.fill(t, t.Data)
+	}
+	return t, err
 }
 
 // Close frees all memory; every tensor's Data ends with it.
