@@ -32,6 +32,7 @@ type symbols struct {
 	prev, next []int32
 	off        []int32 // where a unit starts in the word, and at last its end
 	heap       []uint64
+	pushes     int // entries that the heap has taken, for tests of the work done
 }
 
 func (m *bpe) encode(dst []int32, word string, sc *scratch) []int32 {
@@ -137,6 +138,7 @@ func (m *bpe) mergeLong(s *symbols) {
 			s.heap = append(s.heap, uint64(s.rank[i])<<32|uint64(i))
 		}
 	}
+	s.pushes = len(s.heap)
 	heapify(s.heap)
 	for len(s.heap) > 0 {
 		var top uint64
@@ -169,6 +171,7 @@ func (m *bpe) pairAt(s *symbols, i int) {
 
 func (m *bpe) repair(s *symbols, i int) {
 	if m.pairAt(s, i); s.rank[i] != noRank {
+		s.pushes++
 		s.heap = heapPush(s.heap, uint64(s.rank[i])<<32|uint64(i))
 	}
 }

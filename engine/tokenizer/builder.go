@@ -54,6 +54,9 @@ func patternStage(pattern string) (stage, error) {
 	if c, ok := cuts[pattern]; ok {
 		return stage{cut: c}, nil
 	}
+	if c, ok := textCuts[pattern]; ok {
+		return stage{perText: c}, nil
+	}
 	re, err := regex.Compile(pattern)
 	if err != nil {
 		return stage{}, fmt.Errorf("cannot split text: %w", err)

@@ -57,7 +57,7 @@ func New(meta *quant.Meta) (*Tokenizer, error) {
 }
 
 func newFromEmbedded(meta *quant.Meta, text string) (*Tokenizer, error) {
-	b, _, err := newHFBuilder(HF{Tokenizer: []byte(text)})
+	b, err := newHFBuilder(HF{Tokenizer: []byte(text)})
 	if err != nil {
 		return nil, fmt.Errorf("cannot read %s: %w", keyHF, err)
 	}
@@ -68,20 +68,29 @@ func newFromEmbedded(meta *quant.Meta, text string) (*Tokenizer, error) {
 		b.guessRoles()
 	}
 	g := ggmlBuilder{builder: b.builder, meta: meta}
-	if err := g.roles(b.special); err != nil {
-		return nil, err
-	}
+	g.roles(b.special)
 	b.builder = g.builder
-	b.adjustAround()
+	b.adjustAround(meta.Has(keyAddBOS), meta.Has(keyAddEOS))
 	return b.finish()
 }
 
-// adjustAround makes what is put around a text follow add_bos_token and add_eos_token
-// where the metadata has them.
-func (b *hfBuilder) adjustAround() {
-	has := func(ids []int32, id int32) bool { return slices.Contains(ids, id) }
-	b.addBOS = b.addBOS && !has(b.prefix, b.special.bos)
-	b.addEOS = b.addEOS && !has(b.suffix, b.special.eos)
+// adjustAround makes what the post-processor puts around a text follow addBOS and
+// addEOS, where these were stated.
+func (b *hfBuilder) adjustAround(bosStated, eosStated bool) {
+	b.prefix, b.addBOS = follow(b.prefix, b.special.bos, bosStated, b.addBOS)
+	b.suffix, b.addEOS = follow(b.suffix, b.special.eos, eosStated, b.addEOS)
+}
+
+// follow returns ids without id if it is stated that it is not added, and whether it
+// has still to be added.
+func follow(ids []int32, id int32, stated, add bool) ([]int32, bool) {
+	if !stated || id < 0 {
+		return ids, false
+	}
+	if !add {
+		return slices.DeleteFunc(ids, func(x int32) bool { return x == id }), false
+	}
+	return ids, !slices.Contains(ids, id)
 }
 
 // ggmlBuilder makes a tokenizer from the arrays of tokenizer.ggml.
@@ -138,8 +147,9 @@ func (b *ggmlBuilder) readVocab() error {
 }
 
 // roles reads the special ids over what the tokenizer's type implies, and what is
-// added around a text.
-func (b *ggmlBuilder) roles(def specials) error {
+// added around a text. An id that is no token's counts as absent, as in llama.cpp:
+// models with a padded embedding name such ids.
+func (b *ggmlBuilder) roles(def specials) {
 	b.special = def
 	s := &b.special
 	for _, r := range []struct {
@@ -150,10 +160,7 @@ func (b *ggmlBuilder) roles(def specials) error {
 		{keyPAD, &s.pad}, {keyCLS, &s.cls}, {keyMask, &s.mask},
 	} {
 		id := b.meta.Int(r.key, int(*r.id))
-		if id >= b.vocab.len() || id < -1 {
-			if b.meta.Has(r.key) {
-				return fmt.Errorf("%s is %d, but there are %d tokens", r.key, id, b.vocab.len())
-			}
+		if id < 0 || id >= b.vocab.len() {
 			id = -1
 		}
 		*r.id = int32(id)
@@ -161,7 +168,6 @@ func (b *ggmlBuilder) roles(def specials) error {
 	b.addBOS = b.meta.Bool(keyAddBOS, b.addBOS)
 	b.addEOS = b.meta.Bool(keyAddEOS, b.addEOS)
 	b.endings = b.meta.Ints(keyEnds)
-	return nil
 }
 
 // gpt2 is byte-level BPE with a pre-tokenizer known by name.
@@ -175,9 +181,7 @@ func (b *ggmlBuilder) gpt2(model string) (*Tokenizer, error) {
 		return nil, fmt.Errorf("%s is %q, want one of %s", keyPre, name, strings.Join(knownPres(), ", "))
 	}
 	b.addBOS = p.addBOS
-	if err := b.roles(specials{bos: 11, eos: 11, eot: -1, eom: -1, pad: -1, unk: -1, sep: -1, cls: -1, mask: -1}); err != nil {
-		return nil, err
-	}
+	b.roles(specials{bos: 11, eos: 11, eot: -1, eom: -1, pad: -1, unk: -1, sep: -1, cls: -1, mask: -1})
 	for _, pattern := range p.patterns {
 		st, err := patternStage(pattern)
 		if err != nil {
@@ -240,9 +244,7 @@ func (b *ggmlBuilder) scores() ([]float32, error) {
 // llama is SentencePiece's BPE: tokens merge by falling score.
 func (b *ggmlBuilder) llama() (*Tokenizer, error) {
 	b.addBOS = true
-	if err := b.roles(specials{bos: 1, eos: 2, eot: -1, eom: -1, pad: -1, unk: 0, sep: -1, cls: -1, mask: -1}); err != nil {
-		return nil, err
-	}
+	b.roles(specials{bos: 1, eos: 2, eot: -1, eom: -1, pad: -1, unk: 0, sep: -1, cls: -1, mask: -1})
 	scores, err := b.scores()
 	if err != nil {
 		return nil, err
@@ -274,9 +276,7 @@ func (b *builder) scored(scores []float32) *bpe {
 // t5 is SentencePiece's unigram model.
 func (b *ggmlBuilder) t5() (*Tokenizer, error) {
 	b.addEOS = true
-	if err := b.roles(specials{bos: -1, eos: 1, eot: -1, eom: -1, pad: 0, unk: 2, sep: -1, cls: -1, mask: -1}); err != nil {
-		return nil, err
-	}
+	b.roles(specials{bos: -1, eos: 1, eot: -1, eom: -1, pad: 0, unk: 2, sep: -1, cls: -1, mask: -1})
 	scores, err := b.scores()
 	if err != nil {
 		return nil, err
@@ -305,9 +305,7 @@ func (b *ggmlBuilder) t5() (*Tokenizer, error) {
 // mark, the others are bare.
 func (b *ggmlBuilder) bert() (*Tokenizer, error) {
 	b.addBOS = true
-	if err := b.roles(specials{bos: 101, eos: -1, eot: -1, eom: -1, pad: 0, unk: 100, sep: 102, cls: 101, mask: 103}); err != nil {
-		return nil, err
-	}
+	b.roles(specials{bos: 101, eos: -1, eot: -1, eom: -1, pad: 0, unk: 100, sep: 102, cls: 101, mask: 103})
 	m := &wordPiece{starts: newTrie(), continues: newTrie(), unk: b.special.unk, maxRunes: 100}
 	if m.unk < 0 {
 		return nil, fmt.Errorf("the model's metadata lacks %q", keyUNK)

@@ -107,7 +107,7 @@ func isTrue(b *bool) bool { return b != nil && *b }
 // FromHF reads a tokenizer.json with the files beside it. What it asks for and this
 // package does not know is an error that names it.
 func FromHF(files HF) (*Tokenizer, error) {
-	b, _, err := newHFBuilder(files)
+	b, err := newHFBuilder(files)
 	if err == nil {
 		err = b.config(files)
 	}
@@ -131,18 +131,18 @@ type hfBuilder struct {
 	unk       int32
 }
 
-func newHFBuilder(files HF) (*hfBuilder, *hfFile, error) {
+func newHFBuilder(files HF) (*hfBuilder, error) {
 	b := &hfBuilder{unk: -1}
 	b.special = noSpecials
 	if err := json.Unmarshal(files.Tokenizer, &b.file); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	for _, step := range []func() error{b.readVocab, b.readMerges, b.readNormalizer, b.readPreTokenizer, b.readPost} {
 		if err := step(); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	return b, &b.file, nil
+	return b, nil
 }
 
 // readVocab joins the model's vocabulary with the added tokens.
@@ -430,6 +430,8 @@ func (b *hfBuilder) config(files HF) error {
 	}
 	b.endings = c.ends
 	b.guessRoles()
+	b.addBOS, b.addEOS = isTrue(c.AddBOS), isTrue(c.AddEOS)
+	b.adjustAround(c.AddBOS != nil, c.AddEOS != nil)
 	return nil
 }
 
@@ -565,10 +567,18 @@ func (b *hfBuilder) around(before, after []int32) error {
 	return nil
 }
 
-func decodeCharsmap(text string) (*charsmap, error) {
+func decodeBase64(text string) ([]byte, error) {
 	data, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
 		return nil, fmt.Errorf("precompiled_charsmap: %w", err)
+	}
+	return data, nil
+}
+
+func decodeCharsmap(text string) (*charsmap, error) {
+	data, err := decodeBase64(text)
+	if err != nil {
+		return nil, err
 	}
 	return newCharsmap(data)
 }

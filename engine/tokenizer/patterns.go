@@ -3,6 +3,8 @@ package tokenizer
 import (
 	"maps"
 	"slices"
+
+	"github.com/ingot-llm/ingot/engine/tokenizer/regex"
 )
 
 // The splitting patterns that have a hand-written cut, as their files write them.
@@ -13,6 +15,9 @@ const (
 	llama3Pattern  = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 	qwen2Pattern   = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 	qwen35Pattern  = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+	digitThrees    = `(?=(\d{3})+(?!\d))`
+	numberThrees   = `(?=(\p{N}{3})+(?!\p{N}))`
+	afmoeScripts   = "[一-\u9FFF㐀-\u4DBF\uF900-\uFAFF\u3040-ゟ゠-ヿ･-ﾟ⼀-\u2FDF\u0E00-\u0E7F\u0E80-\u0EFF\u1780-\u17FF\u1000-\u109F\uAA60-\uAA7F\uA9E0-\uA9FF\uAC00-\uD7AF\u1100-\u11FF]+"
 	upperRun       = `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]`
 	lowerRun       = `[\p{Ll}\p{Lm}\p{Lo}\p{M}]`
 	casedFirst     = `[^\r\n\p{L}\p{N}]?` + upperRun + `*` + lowerRun + `+`
@@ -24,7 +29,8 @@ const (
 	deepseekV3     = "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+"
 	deepseekHan    = "[一-龥\u3040-ゟ゠-ヿ]+"
 	oldHan         = "[一-龥ࠀ-一가-\uD7FF]+"
-	deepseekLatin  = "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+"
+	deepseekLatin  = `\s?[` + latinRanges + `]+`
+	latinRanges    = `\x{41}-\x{5A}\x{61}-\x{7A}\x{B5}\x{C0}-\x{D6}\x{D8}-\x{F6}\x{F8}-\x{1BA}\x{1BC}-\x{1BF}\x{1C4}-\x{293}\x{295}-\x{2AF}\x{370}-\x{373}\x{376}\x{377}\x{37B}-\x{37D}\x{37F}\x{386}\x{388}-\x{38A}\x{38C}\x{38E}-\x{3A1}\x{3A3}-\x{3F5}\x{3F7}-\x{481}\x{48A}-\x{52F}\x{531}-\x{556}\x{10A0}-\x{10C5}\x{13A0}-\x{13F5}\x{13F8}-\x{13FD}\x{1C90}-\x{1CBA}\x{1CBD}-\x{1CBF}\x{1D00}-\x{1D2B}\x{1D6B}-\x{1D77}\x{1D79}-\x{1D9A}\x{1E00}-\x{1F15}\x{1F18}-\x{1F1D}\x{1F20}-\x{1F45}\x{1F48}-\x{1F4D}\x{1F50}-\x{1F57}\x{1F59}\x{1F5B}\x{1F5D}\x{1F5F}-\x{1F7D}\x{1F80}-\x{1FB4}\x{1FB6}-\x{1FBC}\x{1FBE}\x{1FC2}-\x{1FC4}\x{1FC6}-\x{1FCC}\x{1FD0}-\x{1FD3}\x{1FD6}-\x{1FDB}\x{1FE0}-\x{1FEC}\x{1FF2}-\x{1FF4}\x{1FF6}-\x{1FFC}\x{2102}\x{2107}\x{210A}-\x{2113}\x{2115}\x{2119}-\x{211D}\x{2124}\x{2126}\x{2128}\x{212A}-\x{212D}\x{212F}-\x{2134}\x{2139}\x{213C}-\x{213F}\x{2145}-\x{2149}\x{214E}\x{2183}\x{2184}\x{2C00}-\x{2C7B}\x{2C7E}-\x{2CE4}\x{2CEB}-\x{2CEE}\x{2CF2}\x{2CF3}\x{A640}-\x{A66D}\x{A680}-\x{A69B}\x{A722}-\x{A76F}\x{A771}-\x{A787}\x{A78B}-\x{A78E}\x{AB70}-\x{ABBF}\x{FB00}-\x{FB06}\x{FB13}-\x{FB17}\x{FF21}-\x{FF3A}\x{FF41}-\x{FF5A}\x{10400}-\x{1044F}\x{104B0}-\x{104D3}\x{104D8}-\x{104FB}\x{10C80}-\x{10CB2}\x{10CC0}-\x{10CF2}\x{118A0}-\x{118DF}\x{1E900}-\x{1E943}`
 	deepseekPunct  = "\\s?[!-/:-~！-／：-～‘-‟\u3000-。]+"
 )
 
@@ -65,6 +71,22 @@ var cuts = map[string]cut{
 	`\S+`:                        runOf{has: not(ofClass(space)), n: unlimited}.cut(),
 	"[\\p{P}\\$\\+<=>\\^~\\|`]+": runOf{has: orRunes(punct, "$+<=>^~|`"), n: unlimited}.cut(),
 	`[\p{P}\$\+<=>\^~\|]+`:       runOf{has: orRunes(punct, "$+<=>^~|"), n: unlimited}.cut(),
+}
+
+// textCuts are those that remember something about the text at hand.
+var textCuts = map[string]func(s string) cut{
+	digitThrees:  threes(isDigit),
+	numberThrees: threes(ofClass(number)),
+}
+
+// inClass makes a set of a character class of escapes and ranges, as package regex
+// reads it.
+func inClass(ranges string) func(rune, class) bool {
+	re, err := regex.Compile("[" + ranges + "]")
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return func(r rune, _ class) bool { return re.StartsWith(r) }
 }
 
 func orRunes(want class, set string) func(rune, class) bool {
@@ -128,7 +150,8 @@ var pres = map[string]pre{
 	"bailingmoe": bailingPre, "bailingmoe2": bailingPre, "llada-moe": bailingPre,
 	"poro-chat": wordsPre, "bloom": wordsPre, "gpt3-finnish": wordsPre,
 	"viking":   {patterns: []string{` ?[^(\s|.,!?…。，、।۔،)]+`, `\p{N}`}},
-	"superbpe": {patterns: []string{`\p{N}+`, `(?=(\d{3})+(?!\d))`}},
+	"superbpe": {patterns: []string{`\p{N}+`, digitThrees}},
+	"afmoe":    {patterns: []string{numberThrees, afmoeScripts, deepseekV3}},
 	"kimi-k2": {patterns: []string{`[\p{Han}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+` + shortened +
 		`|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*` + shortened +
 		`|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`}},

@@ -1,6 +1,9 @@
 package tokenizer
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+)
 
 // runOf is the pattern [set]{1,n} with, where lead is set, one space before it
 // ("\s?[set]+"). Exact makes it exactly n ("[0-9][0-9][0-9]").
@@ -22,17 +25,15 @@ func (p *runOf) next(s string, i int) (int, int) {
 	t := classes()
 	for i < len(s) {
 		_, c, w := t.at(s, i)
-		start := i
 		if p.lead && c&space != 0 {
-			i += w
+			if e, full := p.runAt(t, s, i+w); e > i+w && full {
+				return i, e
+			}
 		}
-		e, full := p.runAt(t, s, i)
-		if e > i && full {
-			return start, e
+		if e, full := p.runAt(t, s, i); e > i && full {
+			return i, e
 		}
-		if i == start {
-			i += w
-		}
+		i += w
 	}
 	return len(s), len(s)
 }
@@ -92,3 +93,45 @@ func trailingSpace(s string, i int) (int, int) {
 	}
 	return start, len(s)
 }
+
+// threes is the pattern (?=(\d{3})+(?!\d)): empty matches before every third digit,
+// counted from the right end of a run. It remembers the run that it is in, since
+// measuring the rest for each three would take quadratic time.
+func threes(digit func(rune, class) bool) func(s string) cut {
+	return func(string) cut {
+		t := classes()
+		end, left := 0, 0 // of the run of digits: where it ends and how many are to come
+		return func(s string, i int) (int, int) {
+			for p := i; p < len(s); {
+				r, c, w := t.at(s, p)
+				if !digit(r, c) {
+					p += w
+					continue
+				}
+				if p >= end {
+					end, left = runOf{has: digit}.count(t, s, p)
+				}
+				if left%3 == 0 && p > i {
+					return p, p
+				}
+				p += w
+				left--
+			}
+			return len(s), len(s)
+		}
+	}
+}
+
+// count returns the end of the run of the set at s[i:] and its number of runes.
+func (p runOf) count(t *classTable, s string, i int) (end, n int) {
+	for {
+		r, c, w := t.at(s, i)
+		if w == 0 || !p.has(r, c) {
+			return i, n
+		}
+		i += w
+		n++
+	}
+}
+
+func isDigit(r rune, _ class) bool { return unicode.Is(unicode.Nd, r) }

@@ -63,8 +63,9 @@ type Regex struct {
 // String returns the expression's source.
 func (re *Regex) String() string { return re.src }
 
-// Next finds the leftmost match in s that starts at or after from and is not empty,
-// as Perl orders alternatives. Without one it returns len(s), len(s). Steps is the
+// Next finds the leftmost match in s that starts at or after from, as Perl orders
+// alternatives; an empty match counts only after from, so that a caller who goes on at
+// the end of each match gets on. Without one it returns len(s), len(s). Steps is the
 // text's remaining budget, from Budget; once it is spent nothing matches any more.
 func (re *Regex) Next(s string, from int, steps *int) (start, end int) {
 	m := matcher{prog: re.prog, s: s, steps: steps}
@@ -75,7 +76,7 @@ func (re *Regex) Next(s string, from int, steps *int) (start, end int) {
 			if err != nil {
 				break
 			}
-			if e > i {
+			if e > i || e == i && i > from {
 				return i, e
 			}
 		}
@@ -83,6 +84,9 @@ func (re *Regex) Next(s string, from int, steps *int) (start, end int) {
 	}
 	return len(s), len(s)
 }
+
+// StartsWith reports whether a match can start with r.
+func (re *Regex) StartsWith(r rune) bool { return re.first == nil || re.first.has(r) }
 
 // Budget returns the steps that matching over a text of n bytes may take.
 func Budget(n int) int { return stepsBase + stepsPerByte*n }
