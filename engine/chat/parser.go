@@ -229,14 +229,12 @@ func (p *Parser) call(calls ...ToolCall) {
 
 // thinkBlock reads reasoning up to </think> and goes on with next.
 func thinkBlock(next state) state {
-	var self state
-	self = func(p *Parser) state {
+	return func(p *Parser) state {
 		if p.text(Reasoning, "</think>") < 0 {
 			return nil
 		}
 		return next
 	}
-	return self
 }
 
 // plainText is the state of models without tool calls.

@@ -5,9 +5,9 @@ import (
 	"unicode/utf8"
 )
 
-// attr is obj.name: what Python's type has under the name comes before a dict's key.
-func (r *render) attr(obj Value, name string, m *methods) Value {
-	if fn := m.of(obj.kind); fn != nil {
+// attr is obj.name, where fn is the method of obj's type under the name or nil: what Python's type has under the name comes before a dict's key.
+func (r *render) attr(obj Value, name string, fn methodFunc) Value {
+	if fn != nil {
 		return object(&method{obj, fn})
 	}
 	switch obj.kind {
@@ -45,8 +45,7 @@ func (r *render) index(obj, i Value) Value {
 		}
 	}
 	if i.kind == KindString {
-		m := methodsNamed(i.s)
-		return r.attr(obj, i.s, &m)
+		return r.attr(obj, i.s, methodNamed(obj.kind, i.s))
 	}
 	return Value{own: obj.kind, n: 1, s: r.str(i).s}
 }
@@ -158,9 +157,6 @@ func (r *render) stride(items []Value, lo, hi, by int) []Value {
 	var out []Value
 	for i := lo; by > 0 && i < hi || by < 0 && i > hi; i += by {
 		out = append(out, items[i])
-		if next := i + by; by > 0 && next < i || by < 0 && next > i {
-			break // overflow
-		}
 	}
 	return out
 }
@@ -206,7 +202,8 @@ func (r *render) iterate(v Value) []Value {
 	return nil
 }
 
-// intArg is an argument that must be an integer of machine size.
+// intArg is an argument that must be an integer; far ones become plus or minus 2^40, so that
+// sums of a few of them do not overflow.
 func (r *render) intArg(v Value) int {
 	if !v.isInteger() {
 		r.fail("'%s' object cannot be interpreted as an integer", v.typeName())

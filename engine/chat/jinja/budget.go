@@ -39,6 +39,8 @@ const (
 	// nodeDepth bounds the nesting of evaluated nodes over all macro calls, which bounds the
 	// goroutine's stack.
 	nodeDepth = 2048
+	// namesPerStep converts the variables of a scope, which are searched in line, to steps.
+	namesPerStep = 16
 	// valueBytes is what one element of a list costs.
 	valueBytes = 64
 )
@@ -88,8 +90,11 @@ func (r *render) enter() {
 
 func (r *render) leave() { r.depth-- }
 
-// checkOutput refuses a text that has grown beyond the limit.
+// checkOutput charges for what was added to t since the last check and refuses a text that
+// has grown beyond the limit.
 func (r *render) checkOutput(t *text) {
+	r.alloc(len(t.b) - t.charged)
+	t.charged = len(t.b)
 	if len(t.b) > r.lim.Output {
 		r.overrun("output bytes", int64(r.lim.Output))
 	}

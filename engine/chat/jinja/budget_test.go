@@ -23,6 +23,15 @@ func renderString(src, ctx string, lim Limits) (string, error) {
 	return t.Render(v, Options{Now: goldenNow, Clock: stopped, Limits: lim})
 }
 
+// manyNames sets n different variables.
+func manyNames(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "{%% set v%d = 1 %%}", i)
+	}
+	return b.String()
+}
+
 func TestHostileTemplates(t *testing.T) {
 	for _, c := range []struct{ name, src, budget string }{
 		{"nested loops", strings.Repeat("{% for i in range(1000) %}", 6) + strings.Repeat("{% endfor %}", 6), "steps"},
@@ -51,6 +60,7 @@ func TestHostileTemplates(t *testing.T) {
 		{"integer power", "{{ 10 ** 1000000000 }}", "integer bits"},
 		{"integer growth", "{% set ns = namespace(n=3) %}{% for i in range(64) %}{% set ns.n = ns.n * ns.n %}{% endfor %}", "integer bits"},
 		{"characters", "{% set s = 'a' * 4000000 %}{% for c in s %}{% endfor %}", "allocated bytes"},
+		{"many names", "{% for i in range(1000) %}" + manyNames(20000) + "{% endfor %}", "steps"},
 		{"spread", "{% macro m() %}{{ varargs|length }}{% endmacro %}{% set l = range(100000) %}{% for i in range(100000) %}{{ m(*l) }}{% endfor %}", "allocated bytes"},
 	} {
 		_, err := renderString(c.src, `{"x": {"x": 1}}`, Limits{})

@@ -114,5 +114,6 @@ func builtinRaise(r *render, a *args) Value {
 
 func builtinStrftimeNow(r *render, a *args) Value {
 	format := a.bind(r, "strftime_now", "format")[0]
-	return format.derived(strftime(r.strArg(format), r.now))
+	r.alloc(16 * len(r.strArg(format))) // %c makes 24 bytes of two
+	return format.derived(strftime(format.s, r.now))
 }

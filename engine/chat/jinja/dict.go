@@ -135,10 +135,16 @@ func hash(v Value) (k dictKey, ok bool) {
 	return dictKey{}, false
 }
 
+// maxTupleKey is the most elements of a tuple that can be a key.
+const maxTupleKey = 16
+
 // hashTuple writes the keys of the elements one after another with their lengths, which is
 // unambiguous.
 func hashTuple(v Value) (dictKey, bool) {
 	var b []byte
+	if len(v.list().items) > maxTupleKey {
+		return dictKey{}, false
+	}
 	for _, item := range v.list().items {
 		if item.kind == KindTuple {
 			return dictKey{}, false // nested tuples as keys occur in no template

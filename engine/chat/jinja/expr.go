@@ -117,7 +117,10 @@ func (r *render) setItem(d *Dict, key, v Value) {
 	d.set(key, v)
 }
 
-func (e *attrExpr) eval(r *render) Value { return r.attr(r.eval(e.obj), e.name, &e.m) }
+func (e *attrExpr) eval(r *render) Value {
+	obj := r.eval(e.obj)
+	return r.attr(obj, e.name, e.m.of(obj.kind))
+}
 
 func (e *indexExpr) eval(r *render) Value {
 	obj := r.eval(e.obj)
@@ -146,7 +149,7 @@ func (e *callExpr) eval(r *render) Value {
 			r.stack = r.stack[:base]
 			return v
 		}
-		return e.call(r, r.attr(obj, at.name, &at.m))
+		return e.call(r, r.attr(obj, at.name, nil))
 	}
 	return e.call(r, r.eval(e.callee))
 }

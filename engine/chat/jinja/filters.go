@@ -49,13 +49,11 @@ func filterAbs(r *render, v Value, a *args) Value {
 
 func filterAttr(r *render, v Value, a *args) Value {
 	name := r.strArg(a.bind(r, "attr", "name")[0])
-	if v.kind == KindDict { // a key is no attribute
-		if methodsNamed(name).dict == nil {
-			return Value{own: KindDict, n: 1, s: name}
-		}
+	fn := methodNamed(v.kind, name)
+	if v.kind == KindDict && fn == nil { // a key is no attribute
+		return Value{own: KindDict, n: 1, s: name}
 	}
-	m := methodsNamed(name)
-	return r.attr(v, name, &m)
+	return r.attr(v, name, fn)
 }
 
 func filterBatch(r *render, v Value, a *args) Value {
@@ -259,7 +257,7 @@ func filterFormat(r *render, v Value, a *args) Value {
 
 func filterFromJSON(r *render, v Value, a *args) Value {
 	s := r.strArg(v)
-	r.alloc(8 * len(s))
+	r.alloc(len(s) / 2 * valueBytes) // the densest JSON has an element in two bytes
 	out, err := fromJSON(s)
 	if err != nil {
 		r.fail("from_json: %v", err)

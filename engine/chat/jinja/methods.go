@@ -10,6 +10,21 @@ func methodsNamed(name string) methods {
 	return methods{strMethods[name], listMethods[name], dictMethods[name], tupleMethods[name]}
 }
 
+// methodNamed is the method of one type, nil where it has none of the name.
+func methodNamed(k Kind, name string) methodFunc {
+	switch k {
+	case KindString:
+		return strMethods[name]
+	case KindList:
+		return listMethods[name]
+	case KindDict:
+		return dictMethods[name]
+	case KindTuple:
+		return tupleMethods[name]
+	}
+	return nil
+}
+
 func (m *methods) of(k Kind) methodFunc {
 	switch k {
 	case KindString:
@@ -59,7 +74,7 @@ func dictCopy(r *render, v Value, a *args) Value {
 	return Value{kind: KindDict, ref: v.dict().clone()}
 }
 
-// own returns the storage of a dict that the template may modify.
+// ownDict returns the storage of a dict that the template may modify.
 func (r *render) ownDict(v Value) *Dict {
 	if v.dict().frozen {
 		r.fail("cannot modify a dict of the context")
@@ -126,6 +141,7 @@ var listMethods = map[string]methodFunc{
 
 var tupleMethods = map[string]methodFunc{"count": seqCount, "index": seqIndex}
 
+// ownList returns the storage of a list that the template may modify.
 func (r *render) ownList(v Value) *List {
 	if v.list().frozen {
 		r.fail("cannot modify a list of the context")

@@ -89,10 +89,10 @@ func (r *render) repeat(v, times Value) Value {
 }
 
 func (r *render) integers(op string, a, b Value) Value {
+	if zero := b.n == 0 && b.ref == nil; zero && (op == "/" || op == "//" || op == "%") {
+		r.fail("division by zero")
+	}
 	if op == "/" {
-		if b.n == 0 && b.ref == nil {
-			r.fail("division by zero")
-		}
 		return Float(a.number() / b.number())
 	}
 	if a.ref == nil && b.ref == nil {
@@ -116,9 +116,6 @@ func (r *render) smallIntegers(op string, a, b int64) (v Value, ok bool) {
 		const half = 1 << 31
 		return Int(a * b), a < half && a > -half && b < half && b > -half
 	case "//", "%":
-		if b == 0 {
-			r.fail("integer division or modulo by zero")
-		}
 		if b == -1 {
 			return Value{}, false
 		}

@@ -168,11 +168,11 @@ func (p *parser) primary() expr {
 	case tokName:
 		return p.named(t)
 	case tokString:
-		s := p.unescape(t)
+		parts := []string{p.unescape(t)}
 		for p.peek().kind == tokString {
-			s += p.unescape(p.take())
+			parts = append(parts, p.unescape(p.take()))
 		}
-		return &litExpr{Trusted(s)}
+		return &litExpr{Trusted(strings.Join(parts, ""))}
 	case tokInt:
 		b, ok := new(big.Int).SetString(t.s, 0)
 		if !ok {

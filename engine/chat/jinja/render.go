@@ -126,6 +126,7 @@ type scope struct {
 
 func (r *render) lookup(id int) Value {
 	for s := r.scope; s != nil; s = s.parent {
+		r.steps += int64(len(s.ids)) / namesPerStep
 		for i, have := range s.ids {
 			if have == id {
 				return s.vals[i]
@@ -140,6 +141,7 @@ func (r *render) assign(id int, v Value) {
 		r.globals[id] = v
 		return
 	}
+	r.step(int64(len(r.scope.ids)) / namesPerStep)
 	r.scope.set(id, v)
 }
 
@@ -196,7 +198,7 @@ func (r *render) takeText() *text {
 
 // finish returns the string that was written to t.
 func (r *render) finish(t *text) Value {
-	r.alloc(len(t.b))
+	r.alloc(len(t.b) - t.charged)
 	v := t.value()
 	r.spare = append(r.spare, t)
 	return v

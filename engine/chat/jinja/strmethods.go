@@ -78,12 +78,17 @@ func stripMethod(name string, left, right bool) methodFunc {
 	}
 }
 
+// maxStripSet bounds the characters to strip, which are searched for each character of the text.
+const maxStripSet = 256
+
 // strip removes white space, or the runes of chars, from the ends of v.
 func (r *render) strip(v, chars Value, left, right bool) Value {
 	cut := isSpace
 	if !chars.isMissing() && chars.kind != KindNone {
 		set := r.strArg(chars)
-		r.scan(len(set))
+		if len(set) > maxStripSet {
+			r.fail("cannot strip more than %d different characters, got %d bytes", maxStripSet, len(set))
+		}
 		cut = func(c rune) bool { return strings.ContainsRune(set, c) }
 	}
 	from, to := 0, len(v.s)

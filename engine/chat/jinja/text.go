@@ -20,11 +20,12 @@ type marks []run
 
 // text is an output under construction: bytes and the runs of their origin.
 type text struct {
-	b    []byte
-	runs marks
+	b       []byte
+	runs    marks
+	charged int // bytes that count as allocated already
 }
 
-func (t *text) reset() { t.b, t.runs = t.b[:0], t.runs[:0] }
+func (t *text) reset() { t.b, t.runs, t.charged = t.b[:0], t.runs[:0], 0 }
 
 // add appends a string of one origin.
 func (t *text) add(s string, trusted bool) {
