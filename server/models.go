@@ -1,0 +1,63 @@
+package server
+
+import "github.com/valyala/fasthttp"
+
+// modelCard describes a name of the model as OpenAI does, with vLLM's max_model_len and
+// our own facts beside.
+type modelCard struct {
+	ID          string    `json:"id"`
+	Object      string    `json:"object"`
+	Created     int64     `json:"created"`
+	OwnedBy     string    `json:"owned_by"`
+	MaxModelLen int       `json:"max_model_len"`
+	Meta        modelMeta `json:"meta"`
+}
+
+type modelMeta struct {
+	Architecture string `json:"architecture"`
+	Type         string `json:"type"`
+	Parameters   int64  `json:"parameters"`
+	Vocab        int    `json:"vocab_size"`
+	EmbeddingDim int    `json:"embedding_dimensions"`
+	Table        string `json:"kernels"`
+	Chat         bool   `json:"chat"`
+	Generates    bool   `json:"generates"`
+	Embeds       bool   `json:"embeds"`
+}
+
+func (s *Server) card(name string) modelCard {
+	i := &s.model.Info
+	return modelCard{ID: name, Object: "model", Created: i.Created.Unix(), OwnedBy: "ingot", MaxModelLen: i.Context,
+		Meta: modelMeta{i.Arch, i.Type, i.Parameters, i.Vocab, i.EmbeddingDim, i.Table, s.model.Chat != nil, i.Generates, i.Embeds}}
+}
+
+// listModels answers GET /v1/models: one model, under each of its names.
+func (s *Server) listModels(ctx *fasthttp.RequestCtx) {
+	list := struct {
+		Object string      `json:"object"`
+		Data   []modelCard `json:"data"`
+	}{Object: "list"}
+	for _, name := range s.names {
+		list.Data = append(list.Data, s.card(name))
+	}
+	marshal(ctx, list)
+}
+
+// getModel answers GET /v1/models/{id}.
+func (s *Server) getModel(ctx *fasthttp.RequestCtx) {
+	id := pathID(ctx, exchangeOf(ctx).route)
+	if !s.serves(id) {
+		s.fail(ctx, modelNotFound(id))
+		return
+	}
+	marshal(ctx, s.card(id))
+}
+
+// marshal answers with a value of our own types, which have nothing that JSON cannot say.
+func marshal(ctx *fasthttp.RequestCtx, v any) {
+	text, err := strict.Marshal(v)
+	if err != nil {
+		panic("BUG: an answer does not marshal: " + err.Error())
+	}
+	writeJSON(ctx, text)
+}
