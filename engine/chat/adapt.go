@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/ingot-llm/ingot/engine/chat/jinja"
@@ -45,12 +46,7 @@ var roles = []string{"system", "user", "assistant", "tool", "developer"}
 // word that the template compares with, or a standard one. Templates build control tokens
 // such as <|user|> of it.
 func (f *Format) knowsRole(role string) bool {
-	for _, r := range roles {
-		if role == r {
-			return true
-		}
-	}
-	return strings.Trim(role, "abcdefghijklmnopqrstuvwxyz_") == "" && f.tmpl.Compares(role)
+	return slices.Contains(roles, role) || strings.Trim(role, "abcdefghijklmnopqrstuvwxyz_") == "" && f.tmpl.Compares(role)
 }
 
 func (f *Format) adaptContent(v jinja.Value) jinja.Value {

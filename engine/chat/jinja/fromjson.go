@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// maxJSONDepth bounds the nesting of a JSON text.
+// maxJSONDepth bounds the nesting of objects and arrays.
 const maxJSONDepth = 64
 
 // FromJSON decodes one JSON text into a Value as Python's json.loads would: objects keep the
@@ -58,14 +58,15 @@ func (d *jsonReader) skip(c byte) bool {
 }
 
 func (d *jsonReader) value(depth int) (Value, error) {
-	if depth > maxJSONDepth {
-		return Value{}, d.fail("nested deeper than %d levels", maxJSONDepth)
-	}
 	d.space()
 	if d.i == len(d.s) {
 		return Value{}, d.fail("unexpected end")
 	}
-	switch c := d.s[d.i]; c {
+	c := d.s[d.i]
+	if depth == maxJSONDepth && (c == '{' || c == '[') {
+		return Value{}, d.fail("nested deeper than %d levels", maxJSONDepth)
+	}
+	switch c {
 	case '{':
 		d.i++
 		return d.object(depth)

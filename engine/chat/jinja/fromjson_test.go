@@ -25,11 +25,17 @@ func TestFromJSON(t *testing.T) {
 	}
 }
 
+func TestFromJSONDepth(t *testing.T) {
+	if _, err := FromJSON([]byte(strings.Repeat("[", 64) + "1" + strings.Repeat("]", 64))); err != nil {
+		t.Errorf("64 levels: %v", err)
+	}
+}
+
 func TestFromJSONRefuses(t *testing.T) {
 	for _, src := range []string{
 		``, ` `, `{`, `[1,]`, `{"a":1,}`, `{"a" 1}`, `{a:1}`, `01`, `1.`, `.5`, `1e`, `+1`, `--1`, `"a`, `"\x"`, `"\u12"`, `"\ud800"`, `"\ud800\u0041"`,
 		`"\udc00"`, "\"\xff\"", "\"a\nb\"", `nul`, `truex`, `1 2`, `NaN`, `{"a":1,"a":2}`, `{"a":1,"\u0061":2}`,
-		strings.Repeat("[", 66) + strings.Repeat("]", 66), strings.Repeat("[", 100000), strings.Repeat("9", 400),
+		strings.Repeat("[", 65) + strings.Repeat("]", 65), strings.Repeat("[", 100000), strings.Repeat("9", 400),
 	} {
 		if v, err := FromJSON([]byte(src)); err == nil {
 			t.Errorf("%.40q decodes to kind %v", src, v.Kind())

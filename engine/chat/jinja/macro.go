@@ -1,5 +1,7 @@
 package jinja
 
+import "slices"
+
 // macroDef is a macro or the body of a call block as written.
 type macroDef struct {
 	name                                string
@@ -125,4 +127,4 @@ next:
 	}
 }
 
-func (a *args) named(name string) bool { return contains(a.names, name) }
+func (a *args) named(name string) bool { return slices.Contains(a.names, name) }

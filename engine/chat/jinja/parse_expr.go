@@ -2,6 +2,7 @@ package jinja
 
 import (
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -109,7 +110,7 @@ func (p *parser) operators(ops []string, operand func() expr) expr {
 	first := operand()
 	var used []string
 	var rest []expr
-	for p.peek().kind == tokOp && contains(ops, p.peek().s) {
+	for p.peek().kind == tokOp && slices.Contains(ops, p.peek().s) {
 		used = append(used, p.take().s)
 		rest = append(rest, operand())
 	}
@@ -117,15 +118,6 @@ func (p *parser) operators(ops []string, operand func() expr) expr {
 		return first
 	}
 	return &arithExpr{first, used, rest}
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }
 
 func (p *parser) concat() expr {
