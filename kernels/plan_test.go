@@ -18,6 +18,9 @@ func randomProgram(random *rand.Rand, n int) *Program {
 		values = append(values, randomOperation(random, b, w[random.IntN(2) == 0], x, y))
 	}
 	b.Output(b.Rows(b.Add(values[len(values)-1], values[random.IntN(len(values))], 1)))
+	for range random.IntN(4) { // what comes after the output must leave it alone
+		randomOperation(random, b, w[true], values[0], values[len(values)-1])
+	}
 	return b.Program()
 }
 
