@@ -104,6 +104,8 @@ func alone(s string, i, j int) bool {
 	return (w == 0 || !wordRune(before)) && (v == 0 || !wordRune(after))
 }
 
+// wordRune is \w of Unicode's regular expressions (UTS #18): alphabetic runes, marks,
+// digits, connecting punctuation and the two joiners.
 func wordRune(r rune) bool {
-	return unicode.In(r, unicode.L, unicode.M, unicode.Nd, unicode.Pc)
+	return unicode.In(r, unicode.L, unicode.M, unicode.Nd, unicode.Nl, unicode.Pc, unicode.Other_Alphabetic, unicode.Join_Control)
 }

@@ -7,7 +7,8 @@ import (
 
 // decoder returns what each token adds to a text, and sets the rule for the start.
 // Hugging Face's decoders work on lists of tokens; all that are known here come to a
-// text per token, but for the very first.
+// text per token, but for the very first. Added tokens of a byte-level vocabulary
+// stand for themselves, though Hugging Face would read them as bytes too.
 func (b *hfBuilder) decoder() (func(id int32) string, error) {
 	steps, err := b.decodeSteps(b.file.Decoder)
 	if err != nil {
@@ -16,10 +17,16 @@ func (b *hfBuilder) decoder() (func(id int32) string, error) {
 	if b.file.Decoder == nil {
 		steps = b.defaultDecoding()
 	}
-	v := b.vocab
+	v, normalized := b.vocab, map[int32]string{}
+	for _, tok := range b.addedAfter.list {
+		normalized[tok.id] = tok.text
+	}
 	return func(id int32) string {
 		text := v.text[id]
-		if k := v.kind[id]; k == control || k == userDefined {
+		if t, ok := normalized[id]; ok {
+			text = t
+		}
+		if k := v.kind[id]; b.byteLevel && (k == control || k == userDefined) {
 			return text
 		}
 		for _, step := range steps {

@@ -3,8 +3,8 @@ package tokenizer
 import (
 	"encoding/json"
 	"fmt"
-	"regexp/syntax"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/ingot-llm/ingot/engine/tokenizer/regex"
@@ -46,7 +46,7 @@ func (b *hfBuilder) normalizers(p *hfPart) ([]normalizer, error) {
 	case "Lowercase":
 		return []normalizer{lowercase}, nil
 	case "StripAccents":
-		return []normalizer{stripAccents}, nil
+		return []normalizer{without(unicode.M)}, nil
 	case "Strip":
 		return []normalizer{strip(p.StripLeft, p.StripRight)}, nil
 	case "Nmt":
@@ -259,13 +259,7 @@ func whitespaceWords(s string, i int) (int, int) {
 	return len(s), len(s)
 }
 
-// isWord is \w: letters, marks, decimal digits and connecting punctuation.
-func isWord(r rune, c class) bool {
-	if r < utf8.RuneSelf {
-		return syntax.IsWordChar(r)
-	}
-	return c&(letter|mark) != 0 || wordRune(r)
-}
+func isWord(r rune, c class) bool { return c&(letter|mark) != 0 || wordRune(r) }
 
 // isPunctuation is BERT's: all of Unicode's and the ASCII symbols.
 func isPunctuation(r rune, c class) bool {

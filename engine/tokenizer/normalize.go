@@ -78,15 +78,19 @@ func lowercase(s string) string {
 	return strings.ToLower(s)
 }
 
-// stripAccents drops nonspacing marks: what NFD has split off.
-func stripAccents(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.Is(unicode.Mn, r) {
-			return -1
-		}
-		return r
-	}, s)
+// without drops the runes of a table: of unicode.Mn what NFD has split off letters.
+func without(table *unicode.RangeTable) normalizer {
+	return func(s string) string {
+		return strings.Map(func(r rune) rune {
+			if unicode.Is(table, r) {
+				return -1
+			}
+			return r
+		}, s)
+	}
 }
+
+var withoutAccents = without(unicode.Mn)
 
 // nmt is SentencePiece's cleaning for translation: controls go, odd spaces become
 // plain ones (the table is Hugging Face's Nmt normalizer).
@@ -114,7 +118,7 @@ func (k bertRules) normalize(s string) string {
 		s = spaceChinese(s)
 	}
 	if k.accents {
-		s = stripAccents(unorm.NFD.String(s))
+		s = withoutAccents(unorm.NFD.String(s))
 	}
 	if k.lower {
 		s = lowercase(s)

@@ -57,10 +57,6 @@ func (s *Stream) Flush(dst []byte) []byte {
 
 // trim takes the encoder's spaces off the first pieces.
 func (s *Stream) trim(piece []byte, k kind) []byte {
-	if k == control || k == userDefined || k == unknown {
-		s.started = k != control || s.t.lead != leadEach
-		return piece
-	}
 	switch s.t.lead {
 	case leadOne:
 		piece = bytes.TrimPrefix(piece, []byte(" "))
@@ -69,10 +65,10 @@ func (s *Stream) trim(piece []byte, k kind) []byte {
 		piece = bytes.TrimLeft(piece, " ")
 		s.started = true
 	case leadEach:
-		if k != byteToken {
+		if k == normal || k == unused {
 			piece = bytes.TrimPrefix(piece, []byte(" "))
 		}
-		s.started = len(piece) > 0
+		s.started = len(piece) > 0 && k != control
 	default:
 		s.started = true
 	}

@@ -113,7 +113,7 @@ func tableSet(tables ...*unicode.RangeTable) *set {
 var (
 	spaceSet = tableSet(unicode.White_Space)
 	digitSet = tableSet(unicode.Nd)
-	wordSet  = tableSet(unicode.L, unicode.M, unicode.Nd, unicode.Pc)
+	wordSet  = tableSet(unicode.L, unicode.M, unicode.Nd, unicode.Nl, unicode.Pc, unicode.Other_Alphabetic, unicode.Join_Control)
 	anySet   = newSet(span{0, unicode.MaxRune})
 	dotSet   = newSet(span{'\n', '\n'}).not()
 )
