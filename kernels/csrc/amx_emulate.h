@@ -4,6 +4,7 @@
  * adds each pair's products apart. */
 #ifndef INGOT_AMX_EMULATE_H
 #define INGOT_AMX_EMULATE_H
+#include <immintrin.h> /* which defines some of the names below as macros */
 #include "blocks.h"
 
 typedef struct {
@@ -35,6 +36,12 @@ static inline void emulated_dpbf16ps(int c, int a, int b) {
 				}
 }
 
+#undef _tile_loadconfig
+#undef _tile_release
+#undef _tile_zero
+#undef _tile_loadd
+#undef _tile_stored
+#undef _tile_dpbf16ps
 #define _tile_loadconfig(p) memcpy(&emulated, p, sizeof emulated)
 #define _tile_release() memset(&emulated, 0, sizeof emulated)
 #define _tile_zero(t) memset(emulated_tile[t], 0, sizeof emulated_tile[t])

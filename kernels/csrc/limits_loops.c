@@ -2,7 +2,7 @@
 #include "limits.h"
 #include "internal.h"
 #include <immintrin.h>
-#if defined(AMX_EMULATE)
+#if defined(AMX_EMULATE) && defined(PACK_TILES)
 #include "amx_emulate.h"
 #endif
 
