@@ -1,0 +1,17 @@
+// Package bench measures speed: of a model's forward pass on this machine, against what
+// the machine's memory and arithmetic allow at most, and of the machine itself.
+package bench
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/ingot-llm/ingot/engine/cli"
+)
+
+// Commands returns the commands of this package, for the program's table.
+func Commands() []*cobra.Command {
+	group := cli.Group("bench", "Measure speed", "Measures speed. See also ingot doctor, which measures the machine alone.")
+	group.Example = "  ingot bench model --shape smol-135m --type Q4_0 --batch 1,8"
+	group.AddCommand(modelCommand())
+	return []*cobra.Command{group, doctorCommand()}
+}

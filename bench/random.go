@@ -1,0 +1,106 @@
+package bench
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"sync"
+
+	"github.com/ingot-llm/ingot/kernels"
+	"github.com/ingot-llm/ingot/quant"
+)
+
+// randomModel is a model of some shape whose weights are random: a quant.Source that no
+// file is needed for. A tensor is a few random rows over and over, for quantizing all of
+// them would take longer than measuring; every row has its own memory all the same.
+type randomModel struct {
+	meta  *quant.Meta
+	infos []quant.Tensor
+
+	mu   sync.Mutex
+	made map[string]*kernels.Buf
+}
+
+func newRandomModel(s shape, m quant.Mix) *randomModel {
+	return &randomModel{meta: s.meta(m), infos: s.tensors(m), made: map[string]*kernels.Buf{}}
+}
+
+// Meta implements quant.Source.
+func (r *randomModel) Meta() *quant.Meta { return r.meta }
+
+// Infos implements quant.Source.
+func (r *randomModel) Infos() []quant.Tensor { return r.infos }
+
+// Tensor implements quant.Source. A tensor is made when it is first asked for.
+func (r *randomModel) Tensor(name string) (quant.Tensor, error) {
+	for _, t := range r.infos {
+		if t.Name == name {
+			data, err := r.data(t)
+			t.Data = data
+			return t, err
+		}
+	}
+	return quant.Tensor{}, fmt.Errorf("%q: %w", name, quant.ErrNoTensor)
+}
+
+// Close implements quant.Source.
+func (r *randomModel) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, b := range r.made {
+		b.Free()
+	}
+	clear(r.made)
+	return nil
+}
+
+func (r *randomModel) data(t quant.Tensor) ([]byte, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if b, ok := r.made[t.Name]; ok {
+		return b.Bytes(), nil
+	}
+	b, err := kernels.NewBuf(dataBytes(t))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", t.Name, err)
+	}
+	r.made[t.Name] = b
+	return b.Bytes(), fill(b.Bytes(), t)
+}
+
+func dataBytes(t quant.Tensor) int { return t.Rows() * t.DType.RowBytes(t.Cols()) }
+
+// tileRows is how many rows of a tensor differ.
+const tileRows = 16
+
+// fill writes random rows of t's type into data, repeated to its end.
+func fill(data []byte, t quant.Tensor) error {
+	random := rand.New(rand.NewPCG(1, uint64(len(t.Name))))
+	row, bytes := make([]float32, t.Cols()), t.DType.RowBytes(t.Cols())
+	rows := min(tileRows, t.Rows())
+	for i := range rows {
+		for j := range row {
+			row[j] = value(random, t)
+		}
+		if err := quant.Quantize(t.DType, data[i*bytes:][:bytes], row, nil); err != nil {
+			return fmt.Errorf("%s: %w", t.Name, err)
+		}
+	}
+	for n := rows * bytes; n < len(data); n *= 2 {
+		copy(data[n:], data[:n])
+	}
+	return nil
+}
+
+// value returns a random element such that activations keep the size that they have in
+// a trained model: norms of one, and rows of matrices of length one.
+func value(random *rand.Rand, t quant.Tensor) float32 {
+	switch {
+	case strings.HasSuffix(t.Name, "norm.weight"):
+		return 1
+	case strings.HasSuffix(t.Name, ".bias"):
+		return float32(0.02 * random.NormFloat64())
+	}
+	return float32(random.NormFloat64() / math.Sqrt(float64(t.Cols())))
+}

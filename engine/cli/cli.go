@@ -1,0 +1,102 @@
+// Package cli is the command line: the commands that need no server, and what all
+// commands share (usage errors, progress, the exit status).
+//
+// A command is one file: an options struct, its flags, and a function that does the work
+// on the command's own streams, so that tests run it without a process.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// Commands returns the commands of this package, for the program's table.
+func Commands() []*cobra.Command {
+	return []*cobra.Command{
+		runCommand(), convertCommand(), quantizeCommand(), infoCommand(), tokenizeCommand(), renderCommand(),
+	}
+}
+
+// UsageError is a command line that cannot be understood, as opposed to work that
+// failed. The exit status tells them apart.
+type UsageError struct{ Err error }
+
+func (e *UsageError) Error() string { return e.Err.Error() }
+
+func (e *UsageError) Unwrap() error { return e.Err }
+
+// Usagef returns a UsageError.
+func Usagef(format string, args ...any) error {
+	return &UsageError{fmt.Errorf(format, args...)}
+}
+
+// ExitCode is the exit status for what Execute returned: 0, 2 for a UsageError, else 1.
+func ExitCode(err error) int {
+	var usage *UsageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &usage):
+		return 2
+	}
+	return 1
+}
+
+// Execute runs the command line args, without the program's name, under root. The error
+// has not been printed.
+func Execute(ctx context.Context, root *cobra.Command, args []string) error {
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return Usagef("%w: see %s --help", err, cmd.CommandPath())
+	})
+	root.SetArgs(args)
+	return root.ExecuteContext(ctx)
+}
+
+// Group returns a command that only holds others: alone it prints its help, and an
+// unknown subcommand is a UsageError that names what was probably meant.
+func Group(use, short, long string) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Long: long,
+		SuggestionsMinimumDistance: 2,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return Usagef("unknown command %q for %s%s", args[0], cmd.CommandPath(), suggestion(cmd, args[0]))
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+}
+
+func suggestion(cmd *cobra.Command, name string) string {
+	if near := cmd.SuggestionsFor(name); len(near) > 0 {
+		return ": did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return fmt.Sprintf(": see %s --help", cmd.CommandPath())
+}
+
+// Args demands the positional arguments of these names; a name in brackets, such as
+// "[prompt]", may be left out. Anything else is a UsageError.
+func Args(names ...string) cobra.PositionalArgs {
+	need := 0
+	for _, name := range names {
+		if !strings.HasPrefix(name, "[") {
+			need++
+		}
+	}
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < need:
+			return Usagef("%s needs %s: see %s --help", cmd.Name(), strings.Join(names[len(args):], " "), cmd.CommandPath())
+		case len(args) > len(names):
+			return Usagef("%s takes no argument %q: see %s --help", cmd.Name(), args[len(names)], cmd.CommandPath())
+		}
+		return nil
+	}
+}

@@ -1,0 +1,77 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ingot-llm/ingot/engine"
+	"github.com/ingot-llm/ingot/quant"
+	"github.com/ingot-llm/ingot/quant/checkpoint"
+	"github.com/ingot-llm/ingot/quant/convert"
+)
+
+func quantizeCommand() *cobra.Command {
+	var again bool
+	cmd := &cobra.Command{
+		Use:   "quantize SRC DST TYPE",
+		Short: "Make a model smaller and faster",
+		Long: `Quantizes a model to a GGUF file. TYPE is llama.cpp's name of a recipe, which says
+what type each tensor gets:
+
+  ` + strings.Join(quant.MixNames(), " ") + `
+
+Q4_K_M is a good start; Q8_0 is hard to tell from the original; Q4_0 is the fastest.
+SRC is a GGUF file, a Hugging Face directory or a llama2.c file.`,
+		Example: `  ingot quantize model-f16.gguf model-q4.gguf Q4_K_M
+  ingot quantize Qwen3-0.6B/ qwen3-q8.gguf Q8_0`,
+		Args: Args("SRC", "DST", "TYPE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !strings.HasSuffix(args[1], ".gguf") {
+				return Usagef("DST is %q: a GGUF file's name ends in .gguf", args[1])
+			}
+			if _, err := quant.ParseMix(args[2]); err != nil {
+				return &UsageError{err}
+			}
+			return quantize(cmd, args, again)
+		},
+	}
+	cmd.Flags().BoolVar(&again, "allow-requantize", false, "quantize tensors that are quantized already, which loses quality twice")
+	return cmd
+}
+
+func quantize(cmd *cobra.Command, args []string, again bool) error {
+	src, err := checkpoint.Open(args[0])
+	if err != nil {
+		return err
+	}
+	before := weigh(src)
+	err = toGGUF(cmd, src, args, args[2], convert.Options{AllowRequantize: again})
+	if err = errors.Join(err, src.Close()); err != nil {
+		return err
+	}
+	dst, err := checkpoint.Open(args[1])
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n%s: %s\n", args[0], before, args[1], weigh(dst))
+	return dst.Close()
+}
+
+// weight is the size of a model's tensors.
+type weight struct{ bytes, elems int64 }
+
+func weigh(src quant.Source) (w weight) {
+	for _, t := range src.Infos() {
+		w.bytes += int64(t.Rows()) * int64(t.DType.RowBytes(t.Cols()))
+		w.elems += int64(t.Elems())
+	}
+	return w
+}
+
+// String shows the size as a whole and for each weight.
+func (w weight) String() string {
+	return fmt.Sprintf("%s, %.2f bits per weight", engine.Size(w.bytes), float64(8*w.bytes)/float64(max(w.elems, 1)))
+}
