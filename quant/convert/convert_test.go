@@ -196,7 +196,9 @@ func TestStories(t *testing.T) {
 	if err := ToHF(context.Background(), src, dir, HFOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	sameSource(t, src, toGGUF(t, open(t, dir), Options{}))
+	again := toGGUF(t, open(t, dir), Options{})
+	sameSource(t, src, again)
+	sameMeta(t, src.Meta(), again.Meta(), "general.file_type", "general.name", "ingot.activation", "ingot.generation.eos_token_ids")
 }
 
 // sameSource compares all tensors.

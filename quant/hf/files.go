@@ -22,8 +22,11 @@ func (x *exporter) files() (map[string][]byte, error) {
 	if g := x.generation(); len(g) > 0 {
 		out["generation_config.json"] = g
 	}
+	pieces := sentencePiece(x.meta)
 	if t := x.meta.String(tokenizerKey, ""); t != "" {
 		out["tokenizer_config.json"] = x.tokenizerConfig(t)
+	} else if pieces != nil {
+		out["tokenizer_config.json"] = x.pieceConfig()
 	}
 	if x.family.arch == "bert" && x.meta.Has("bert.pooling_type") {
 		if err := x.pooling(out); err != nil {
@@ -38,6 +41,8 @@ func (x *exporter) files() (map[string][]byte, error) {
 	}
 	if t := x.meta.String(tokenizerKey, ""); t != "" {
 		texts["tokenizer.json"] = []byte(t)
+	} else if pieces != nil {
+		texts["tokenizer.model"] = pieces
 	}
 	return texts, nil
 }
@@ -150,18 +155,7 @@ func (x *exporter) generation() map[string]any {
 
 // tokenizerConfig returns tokenizer_config.json for a tokenizer.json's text.
 func (x *exporter) tokenizerConfig(text string) map[string]any {
-	c := map[string]any{"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": false}
-	if n := x.key("context_length"); n > 0 {
-		c["model_max_length"] = n
-	}
-	if t := x.meta.String(templateKey, ""); t != "" {
-		c["chat_template"] = t
-	}
-	for _, field := range []string{"add_bos_token", "add_eos_token"} {
-		if x.meta.Has("tokenizer.ggml." + field) {
-			c[field] = x.meta.Bool("tokenizer.ggml."+field, false)
-		}
-	}
+	c := x.commonConfig("PreTrainedTokenizerFast")
 	var t tokenizerFile
 	if json.Unmarshal([]byte(text), &t) != nil {
 		return c
@@ -172,6 +166,36 @@ func (x *exporter) tokenizerConfig(text string) map[string]any {
 			if x.meta.Int(idKey(s.key), -1) == int(a.ID) && bert == (x.family.arch == "bert" && s.role != "unk" && s.role != "pad") {
 				c[s.role+"_token"] = a.Content
 			}
+		}
+	}
+	return c
+}
+
+// pieceConfig returns tokenizer_config.json for a tokenizer.model.
+func (x *exporter) pieceConfig() map[string]any {
+	c := x.commonConfig("LlamaTokenizer")
+	tokens := x.meta.Strings("tokenizer.ggml.tokens")
+	for _, s := range special {
+		id := x.meta.Int(idKey(s.key), -1)
+		if id >= 0 && id < len(tokens) && s.role != "cls" && s.role != "sep" {
+			c[s.role+"_token"] = tokens[id]
+		}
+	}
+	return c
+}
+
+// commonConfig returns what does not depend on the tokenizer's kind.
+func (x *exporter) commonConfig(class string) map[string]any {
+	c := map[string]any{"tokenizer_class": class, "clean_up_tokenization_spaces": false}
+	if n := x.key("context_length"); n > 0 {
+		c["model_max_length"] = n
+	}
+	if t := x.meta.String(templateKey, ""); t != "" {
+		c["chat_template"] = t
+	}
+	for _, field := range []string{"add_bos_token", "add_eos_token"} {
+		if x.meta.Has("tokenizer.ggml." + field) {
+			c[field] = x.meta.Bool("tokenizer.ggml."+field, false)
 		}
 	}
 	return c

@@ -45,11 +45,16 @@ type tokenizerFile struct {
 }
 
 // readTokenizer puts the directory's tokenizer into the metadata: tokenizer.json's
-// text, the template, special ids and flags.
+// text (or tokenizer.model's vocabulary), the template, special ids and flags.
 func readTokenizer(dir string, c *config, m *quant.Meta) error {
 	ids, t, err := readTokenizerFile(filepath.Join(dir, "tokenizer.json"), m)
 	if err != nil {
 		return err
+	}
+	if !m.Has(tokenizerKey) {
+		if err := readSentencePiece(dir, m); err != nil {
+			return err
+		}
 	}
 	tc, err := readOptional(filepath.Join(dir, "tokenizer_config.json"))
 	if err != nil {
