@@ -148,7 +148,8 @@ func (b *ggmlBuilder) readVocab() error {
 
 // roles reads the special ids over what the tokenizer's type implies, and what is
 // added around a text. An id that is no token's counts as absent, as in llama.cpp:
-// models with a padded embedding name such ids.
+// models with a padded embedding name such ids. So does an implied id whose token is
+// plain text.
 func (b *ggmlBuilder) roles(def specials) {
 	b.special = def
 	s := &b.special
@@ -159,8 +160,8 @@ func (b *ggmlBuilder) roles(def specials) {
 		{keyBOS, &s.bos}, {keyEOS, &s.eos}, {keyEOT, &s.eot}, {keyEOM, &s.eom}, {keyUNK, &s.unk}, {keySEP, &s.sep},
 		{keyPAD, &s.pad}, {keyCLS, &s.cls}, {keyMask, &s.mask},
 	} {
-		id := b.meta.Int(r.key, int(*r.id))
-		if id < 0 || id >= b.vocab.len() {
+		id, stated := b.meta.Int(r.key, int(*r.id)), b.meta.Has(r.key)
+		if id < 0 || id >= b.vocab.len() || !stated && b.vocab.kind[id] != control && b.vocab.kind[id] != unknown {
 			id = -1
 		}
 		*r.id = int32(id)
@@ -225,6 +226,12 @@ func (b *ggmlBuilder) gpt2Model(p pre) error {
 		raw = func(id int32) string { return unbyte(b.vocab.text[id]) }
 	}
 	m.finish(b.vocab, raw, c.wholeFirst)
+	if p.marks {
+		// Gemma 4 has tokens for rows of line breaks that no merge makes.
+		for n := 1; b.vocab.id(strings.Repeat("\n", n)) >= 0; n++ {
+			m.whole.set(strings.Repeat("\n", n), b.vocab.id(strings.Repeat("\n", n)))
+		}
+	}
 	b.model = m
 	return nil
 }

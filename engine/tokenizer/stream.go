@@ -31,6 +31,10 @@ type Stream struct {
 // give nothing.
 func (t *Tokenizer) Stream(skipSpecial bool) Stream { return Stream{t: t, skip: skipSpecial} }
 
+// Continue makes s go on in the middle of a text, so that a leading space of the next
+// id stays: for what a model adds to a prompt.
+func (s *Stream) Continue() { s.started = true }
+
 // Push takes the next id and returns the text that is complete with it.
 func (s *Stream) Push(id int32) string { return string(s.Append(nil, id)) }
 

@@ -94,6 +94,9 @@ func (m *unigram) extend(l *lattice, text string, i, w int) {
 	}
 }
 
+// reach notes a way to j if it is better than what is known. SentencePiece's versions
+// differ in exact ties of rounded sums: 0.1.97, followed here, compares before it
+// rounds; 0.2 rounds first.
 func (m *unigram) reach(l *lattice, i, j int, id int32, score float64) {
 	sum := l.sum[i] + score
 	if sum <= l.sum[j] && l.from[j] >= 0 {

@@ -8,8 +8,8 @@ import (
 
 // Limits on what a file may ask for.
 const (
-	maxVocab      = 1 << 20  // tokens
-	maxTokenBytes = 64 << 10 // of one token
+	maxVocab      = 1 << 20 // tokens
+	maxTokenBytes = 4096    // of one token; building takes the square of it
 	maxMerges     = 4 << 20
 )
 
