@@ -149,23 +149,25 @@ func TestPlanDoesNotChangeResults(t *testing.T) {
 		seqs := []int{1 + random.IntN(20), 1 + random.IntN(20)}
 		l := Limits{Tokens: 40, LogitRows: 40, Seqs: 2, Blocks: 6}
 		batch := wholeBatch(seqs)
-		want := runPlanned(t, p, apart(p, l), l, &batch)
-		if got := runPlanned(t, p, p.Plan(l, Reference), l, &batch); !slices.EqualFunc(got, want, sameBits) {
-			t.Fatalf("the plan changes the result of\n%v", p)
+		for _, table := range Tables() {
+			want := runPlanned(t, p, table, apart(p, l, table), l, &batch)
+			if got := runPlanned(t, p, table, p.Plan(l, table), l, &batch); !slices.EqualFunc(got, want, sameBits) {
+				t.Fatalf("%s: the plan changes the result of\n%v", table.Name, p)
+			}
 		}
 		p.Close()
 	}
 }
 
 // apart is a plan in which every buffer has its own place.
-func apart(p *Program, l Limits) *Plan {
-	plan := p.Plan(l, Reference)
+func apart(p *Program, l Limits, table *Table) *Plan {
+	plan := p.Plan(l, table)
 	plan.ArenaBytes = 0
 	for v := range p.Operands {
 		switch o := &p.Operands[v]; o.Kind {
 		case Activation:
 			plan.Offsets[v] = plan.ArenaBytes
-			plan.ArenaBytes += align(p.size(Value(v), l, Reference))
+			plan.ArenaBytes += align(p.size(Value(v), l, table))
 		case View:
 			plan.Offsets[v] = plan.Offsets[o.Base] + 4*o.From
 		}
@@ -173,13 +175,12 @@ func apart(p *Program, l Limits) *Plan {
 	return plan
 }
 
-func runPlanned(t *testing.T, p *Program, plan *Plan, l Limits, batch *Batch) []float32 {
-	r, err := NewRunner(p, Reference, l)
+func runPlanned(t *testing.T, p *Program, table *Table, plan *Plan, l Limits, batch *Batch) []float32 {
+	r, err := newRunner(p, table, l, plan)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	r.bind(plan, make([]byte, plan.ArenaBytes), make([]byte, plan.CacheBytes))
 	if err := r.Run(batch); err != nil {
 		t.Fatal(err)
 	}

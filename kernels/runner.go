@@ -35,10 +35,14 @@ func NewRunner(p *Program, t *Table, l Limits) (*Runner, error) {
 	if err := t.supports(p); err != nil {
 		return nil, err
 	}
+	return newRunner(p, t, l, p.Plan(l, t))
+}
+
+func newRunner(p *Program, t *Table, l Limits, plan *Plan) (*Runner, error) {
 	r := &Runner{program: p, table: t, bounds: bounds{
 		Limits: l, vocab: p.limitOf(embedTokens), positions: p.limitOf(embedPositions), cached: len(p.Layers) > 0,
 	}}
-	if err := r.allocate(); err != nil {
+	if err := r.allocate(plan); err != nil {
 		r.Close()
 		return nil, err
 	}
@@ -108,8 +112,7 @@ func (r *Runner) runReference() {
 	}
 }
 
-func (r *Runner) allocate() error {
-	plan := r.program.Plan(r.bounds.Limits, r.table)
+func (r *Runner) allocate(plan *Plan) error {
 	activations, err := take[int8](&r.owned, plan.ArenaBytes)
 	if err != nil {
 		return fmt.Errorf("activations: %w", err)

@@ -81,6 +81,51 @@ func TestRunAllocatesNothing(t *testing.T) {
 	}
 }
 
+// BenchmarkStep is the fixed cost of a step: checks, copies, one call, and a layer that
+// is too small to matter.
+func BenchmarkStep(b *testing.B) {
+	p := layer(rand.New(rand.NewPCG(43, 44)), quant.Q8_0)
+	program := p.program()
+	defer program.Close()
+	r, err := NewRunner(program, Tables()[0], p.limits())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer r.Close()
+	batch := wholeBatch([]int{1})
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := r.Run(&batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func TestProfileTimesEveryInstruction(t *testing.T) {
+	p := layer(rand.New(rand.NewPCG(43, 44)), quant.Q8_0)
+	program := p.program()
+	defer program.Close()
+	batch := wholeBatch(p.seqs)
+	for _, table := range Tables() {
+		r, err := NewRunner(program, table, p.limits())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, on := range []bool{false, true} {
+			r.Profile(on)
+			if err := r.Run(&batch); err != nil {
+				t.Fatal(err)
+			}
+			for i, nanos := range r.Nanos() {
+				if (nanos > 0) != on {
+					t.Errorf("%s: profile %v, but instruction %d took %d ns", table.Name, on, i, nanos)
+				}
+			}
+		}
+		r.Close()
+	}
+}
+
 func TestCopyBlockMovesEveryLayersKeys(t *testing.T) {
 	random := rand.New(rand.NewPCG(45, 46))
 	for _, kv := range []KVType{KVF32, KVBF16, KVQ8_0} {
