@@ -13,6 +13,9 @@ const (
 	truncateKey  = "ingot.rope.yarn_truncate"
 )
 
+// maxHead bounds the size of a head, far above any model's.
+const maxHead = 1 << 16
+
 // llama3Fields are Llama 3's settings, under the same name in both vocabularies.
 var llama3Fields = []string{"factor", "low_freq_factor", "high_freq_factor"}
 
@@ -77,6 +80,10 @@ func (r rope) put(c *config, f *family, m *quant.Meta) map[string][]float32 {
 	}
 	head := m.Int(f.arch+".attention.key_length", m.Int(f.arch+".embedding_length", 0)/heads)
 	dims := int(r.partial * float64(head))
+	if r.partial <= 0 || r.partial > 1 || r.theta <= 0 || head > maxHead {
+		c.fail("the rotary embedding has theta %v on a share of %v of heads of size %d, which is out of range", r.theta, r.partial, head)
+		return nil
+	}
 	m.Set(f.arch+".rope.dimension_count", uint32(dims))
 	m.Set(f.arch+".rope.freq_base", float32(r.theta))
 	if r.local != 0 {

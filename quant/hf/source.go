@@ -71,7 +71,10 @@ func (s *Source) open(dir string, c *config) error {
 	if s.file, err = safetensors.OpenDir(dir); err != nil {
 		return err
 	}
-	return s.bind(f, c, literals)
+	if err := s.bind(f, c, literals); err != nil {
+		return err
+	}
+	return c.err
 }
 
 // name returns the model's name: what config.json calls it, else its folder.
