@@ -84,7 +84,7 @@ func (b *hfBuilder) decodeSteps(p *hfPart) ([]func(string) string, error) {
 		return p.decodeReplace()
 	case "Strip":
 		if p.Content != " " || p.Start != 1 || p.Stop != 0 {
-			return nil, fmt.Errorf("Strip of %q, %d and %d is not supported", p.Content, p.Start, p.Stop)
+			return nil, fmt.Errorf("the type Strip of %q, %d and %d is not supported", p.Content, p.Start, p.Stop)
 		}
 		b.lead = leadOne
 		return nil, nil
@@ -109,7 +109,7 @@ func (p *hfPart) decodeReplace() ([]func(string) string, error) {
 		return nil, err
 	}
 	if isRegex {
-		return nil, fmt.Errorf("Replace of the regular expression %q is not supported", text)
+		return nil, fmt.Errorf("the type Replace of the regular expression %q is not supported", text)
 	}
 	return []func(string) string{func(s string) string { return strings.ReplaceAll(s, text, p.Content) }}, nil
 }

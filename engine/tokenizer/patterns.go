@@ -57,6 +57,7 @@ var cuts = map[string]cut{
 	deepseekV3:                   deepseekWords,
 	deepseekHan:                  runOf{has: inRanges("一龥\u3040ゟ゠ヿ"), n: unlimited}.cut(),
 	oldHan:                       runOf{has: inRanges("一龥ࠀ一가\uD7FF"), n: unlimited}.cut(),
+	deepseekLatin:                runOf{has: inClass(latinRanges), n: unlimited, lead: true}.cut(),
 	deepseekPunct:                runOf{has: inRanges("!/:~！／：～‘‟\u3000。"), n: unlimited, lead: true}.cut(),
 	`\p{N}`:                      runOf{has: ofClass(number), n: 1}.cut(),
 	`\p{N}{1}`:                   runOf{has: ofClass(number), n: 1}.cut(),

@@ -285,3 +285,68 @@ func TestGoldenModels(t *testing.T) {
 		})
 	}
 }
+
+func TestStories(t *testing.T) {
+	tok, err := Open(quanttest.Shared(t, "data", "models", "stories260K"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want struct {
+		NLL []struct {
+			Text string
+			IDs  []int32
+		}
+	}
+	if err := json.Unmarshal(readData(t, "models", "stories260K", "expected.json"), &want); err != nil {
+		t.Fatal(err)
+	}
+	if len(want.NLL) == 0 {
+		t.Fatal("expected.json holds no texts")
+	}
+	for _, c := range want.NLL {
+		if got := tok.Encode(nil, c.Text, EncodeOptions{AddSpecial: true}); !slices.Equal(got, c.IDs) {
+			t.Errorf("%q:\n got %v\nwant %v", c.Text, got, c.IDs)
+		}
+		if got := tok.Decode(c.IDs, true); got != c.Text {
+			t.Errorf("decoded %q, want %q", got, c.Text)
+		}
+	}
+}
+
+// TestT5Arrays puts the SentencePiece model into GGUF's arrays, as converters do.
+func TestT5Arrays(t *testing.T) {
+	m, err := parseSP(readData(t, "tokenizers", "sentencepiece", "test_model.model"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	types := make([]int32, len(m.kinds))
+	for i, k := range m.kinds {
+		types[i] = int32(k)
+	}
+	meta := &quant.Meta{}
+	for key, value := range map[string]any{keyModel: "t5", keyTokens: m.texts, keyScores: m.scores, keyTypes: types,
+		keyCharsmap: m.charsmap, keyAddSpace: m.dummy, keySqueeze: m.squeeze, keyUNK: uint32(0), keyEOS: uint32(2)} {
+		meta.Set(key, value)
+	}
+	tok, err := New(meta)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := 0
+	eachLine(t, readData(t, "tokenizers", "sentencepiece", "test_model.vectors.jsonl"), func(line []byte) {
+		var v struct {
+			Text string
+			IDs  []int32
+		}
+		if err := json.Unmarshal(line, &v); err != nil {
+			t.Fatal(err)
+		}
+		rows++
+		if got := tok.Encode(nil, v.Text, EncodeOptions{AddSpecial: true}); !slices.Equal(got, append(v.IDs, 2)) {
+			t.Errorf("%q:\n got %v\nwant %v and 2", v.Text, got, v.IDs)
+		}
+	})
+	if rows != 254 {
+		t.Errorf("%d rows, want 254", rows)
+	}
+}
