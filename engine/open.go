@@ -66,10 +66,19 @@ func (o *opened) close() error {
 // Open opens a model, plans its memory, and starts an engine on it. Close gives
 // everything back. log may be nil.
 func Open(o Options, log *slog.Logger) (*Engine, error) {
+	src, err := checkpoint.Open(o.Model)
+	if err != nil {
+		return nil, err
+	}
+	return openSource(src, o, log)
+}
+
+// openSource is Open of a model that is open already; the engine closes it.
+func openSource(src quant.Source, o Options, log *slog.Logger) (*Engine, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	m := &opened{}
+	m := &opened{source: src}
 	cfg, err := m.open(o.withDefaults(), log)
 	if err != nil {
 		return nil, errors.Join(err, m.close())
@@ -82,12 +91,9 @@ func Open(o Options, log *slog.Logger) (*Engine, error) {
 	return e, nil
 }
 
-// open is the recipe: file, kernels, program, memory, tokenizer, chat format.
+// open is the recipe: kernels, program, memory, tokenizer, chat format.
 func (m *opened) open(o Options, log *slog.Logger) (*Config, error) {
 	var err error
-	if m.source, err = checkpoint.Open(o.Model); err != nil {
-		return nil, err
-	}
 	m.library = kernels.Open(o.Threads, kernels.Options{Nice: o.Nice})
 	if m.table, err = m.library.Select(o.Table, log); err != nil {
 		return nil, err
@@ -112,7 +118,7 @@ func (m *opened) open(o Options, log *slog.Logger) (*Config, error) {
 		Model: m.runner, Tokenizer: m.tok, EndTokens: m.tok.EOGs(), Log: log,
 		Sched: sched.Config{
 			MaxSeqs: o.MaxSeqs, MaxBatchTokens: o.BatchTokens, ChunkTokens: o.ChunkTokens, MaxContext: o.Context,
-			MaxWaiting: o.MaxWaiting, Blocks: limits.Blocks, Model: m.info.ID,
+			MaxWaiting: o.MaxWaiting, PromptLogitRows: promptLogitRows, Blocks: limits.Blocks, Model: m.info.ID,
 		},
 	}, nil
 }
@@ -152,7 +158,7 @@ const promptLogitRows = 64
 // plan shares out the memory: the KV cache gets what is left, up to MaxSeqs sequences of
 // full length.
 func (m *opened) plan(o *Options, log *slog.Logger) (kernels.Limits, error) {
-	limits := kernels.Limits{Tokens: o.BatchTokens, LogitRows: o.BatchTokens, Seqs: o.MaxSeqs}
+	limits := kernels.Limits{Tokens: o.BatchTokens, LogitRows: o.MaxSeqs + promptLogitRows, Seqs: o.MaxSeqs}
 	p := MemoryPlan{Limit: o.Memory, Block: int64(m.model.Program.BlockBytes())}
 	if p.Limit == 0 {
 		var err error
@@ -168,6 +174,10 @@ func (m *opened) plan(o *Options, log *slog.Logger) (kernels.Limits, error) {
 	want := need * o.MaxSeqs
 	if o.KVMemory > 0 {
 		want = int(min(int64(want), o.KVMemory/p.Block))
+	}
+	if want < need {
+		return limits, fmt.Errorf("--kv-memory %s holds %d tokens, less than one sequence of --context %d, which takes %s",
+			Size(o.KVMemory), want*kv.BlockTokens, o.Context, Size(int64(need)*p.Block))
 	}
 	p, err := planMemory(p, need, want)
 	if err != nil {

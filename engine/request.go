@@ -100,6 +100,9 @@ type Request struct {
 	// with PromptLogprobs needs.
 	MaxTokens int
 	Stop      []string // end a sequence and are cut off its text
+	// KeepSpecial shows control tokens as text, as parsers of tool calls need them; those
+	// that end the sequence have no text either way.
+	KeepSpecial bool
 	// Logprobs asks for each token's log-probability with that many alternatives; -1 for
 	// none. PromptLogprobs asks the same of the prompt's tokens.
 	Logprobs, PromptLogprobs int

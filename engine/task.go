@@ -45,7 +45,7 @@ func (e *Engine) newTask(r Request) (*task, error) {
 	for i := range t.seqs {
 		t.seqs[i] = sequence{
 			sampler: sample.NewState(&t.req.Sampling, i, r.Prompt),
-			text:    e.cfg.Tokenizer.Stream(true),
+			text:    e.cfg.Tokenizer.Stream(!r.KeepSpecial),
 			stop:    stopMatcher{stops: r.Stop},
 		}
 	}

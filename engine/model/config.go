@@ -86,7 +86,7 @@ func ReadConfig(m *quant.Meta, f *Family) (Config, error) {
 	}
 	c.Window = windows(k, c.Layers, f.WindowEvery)
 	c.SkipPos = skips(m, c.Layers, f.NoPEEvery)
-	c.Rope = readRope(k, &c)
+	c.Rope = readRope(k, &c, f)
 	if k.err != nil {
 		return c, k.err
 	}

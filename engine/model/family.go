@@ -24,7 +24,7 @@ type Family struct {
 	// NoPEEvery n: every n-th layer has no rotary embedding; 0 = none.
 	NoPEEvery int
 	// LocalBase is the rotary base of layers with a window, 0 = the common one.
-	LocalBase float64
+	LocalBase float32
 	// Encoder: every token sees every token, and the output is hidden states.
 	Encoder bool
 }
@@ -104,7 +104,11 @@ func Load(src quant.Source, o Options) (m *Model, err error) {
 	}
 	b := &builder{Builder: kernels.NewBuilder(o.Activations, o.KV), Config: c, Weights: newWeights(src), options: o}
 	defer func() {
-		switch e := recover().(type) {
+		e := recover()
+		if e != nil || err != nil {
+			b.Close()
+		}
+		switch e := e.(type) {
 		case nil:
 		case unfit:
 			m, err = nil, fmt.Errorf("cannot build a %s model: %w", f.Arch, e.err)

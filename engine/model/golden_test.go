@@ -14,6 +14,7 @@ import (
 	"github.com/ingot-llm/ingot/kernels"
 	"github.com/ingot-llm/ingot/quant"
 	"github.com/ingot-llm/ingot/quant/checkpoint"
+	"github.com/ingot-llm/ingot/quant/convert"
 	"github.com/ingot-llm/ingot/quant/quanttest"
 	"github.com/ingot-llm/ingot/quant/safetensors"
 )
@@ -181,6 +182,42 @@ func (g *golden) check(t *testing.T, src quant.Source, table *kernels.Table) {
 			sureMargin = 0.3 * float32(compareRounded(t, what, logits, want))
 		}
 		s.checkGreedy(what, logits[len(logits)-len(logits)/len(p.IDs):], p, sureMargin)
+	}
+}
+
+// TestGoldenGGUF: the same from a GGUF file that was converted from the directory, and
+// from the directory that was converted back.
+func TestGoldenGGUF(t *testing.T) {
+	for _, name := range decoders {
+		t.Run(name, func(t *testing.T) {
+			g := openGolden(t, name)
+			path := filepath.Join(t.TempDir(), "model.gguf")
+			if err := convert.ToGGUF(t.Context(), g.src, path, convert.Options{}); err != nil {
+				t.Fatal(err)
+			}
+			file := open(t, path)
+			g.check(t, file, kernels.Tables()[0])
+			back := filepath.Join(t.TempDir(), "back")
+			if err := convert.ToHF(t.Context(), file, back, convert.HFOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			g.check(t, open(t, back), kernels.Tables()[0])
+		})
+	}
+}
+
+// TestSameBitsFromEveryForm: the logits of a model do not depend on the file format that
+// it came in, although GGUF orders the rows of queries and keys in another way.
+func TestSameBitsFromEveryForm(t *testing.T) {
+	g := openGolden(t, "llama3-rope")
+	path := filepath.Join(t.TempDir(), "model.gguf")
+	if err := convert.ToGGUF(t.Context(), g.src, path, convert.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range kernels.Tables() {
+		a := newSession(t, g.src, table, exact).feed(g.Prompts[2].IDs...)
+		b := newSession(t, open(t, path), table, exact).feed(g.Prompts[2].IDs...)
+		compare(t, table.Name, b, a, 0)
 	}
 }
 

@@ -24,11 +24,14 @@ type Rope struct {
 	Attention float64
 }
 
-func readRope(k *keys, c *Config) Rope {
+// readRope reads the rotary embedding's numbers; the family says which pairs GGUF's rows
+// of q and k turn together, and a source straight from Hugging Face's files says otherwise.
+func readRope(k *keys, c *Config, f *Family) Rope {
 	r := Rope{
 		Dims:      k.optional("rope.dimension_count", c.KDim, c.KDim),
 		Base:      float64(k.float("rope.freq_base", 10000)),
-		BaseLocal: float64(k.float("rope.freq_base_swa", 0)),
+		Layout:    f.Layout,
+		BaseLocal: float64(k.float("rope.freq_base_swa", f.LocalBase)),
 		Scaling:   k.m.String(k.prefix+"rope.scaling.type", ""),
 		Factor:    float64(k.float("rope.scaling.factor", 1)),
 		Original:  k.optional("rope.scaling.original_context_length", c.Context, 1<<30),
@@ -36,6 +39,9 @@ func readRope(k *keys, c *Config) Rope {
 		BetaSlow:  float64(k.float("rope.scaling.yarn_beta_slow", 1)),
 		Truncate:  k.m.Bool("ingot.rope.yarn_truncate", true),
 		Attention: float64(k.float("rope.scaling.attn_factor", 0)),
+	}
+	if k.m.String("ingot.rope.layout", "") == "half" {
+		r.Layout = kernels.RopeHalf
 	}
 	switch r.Scaling {
 	case "none":
