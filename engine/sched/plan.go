@@ -15,18 +15,29 @@ func (s *Scheduler) plan() {
 			decodes++
 		}
 	}
-	budget := s.promptRows(decodes)
+	budget, logits := s.promptRows(decodes), s.promptLogits()
 	for _, q := range s.running {
 		if q.planned > 0 {
 			continue
 		}
 		n := min(q.rest(), s.cfg.ChunkTokens, budget)
-		if n == 0 {
-			break
+		if q.owesPrompt() {
+			n = min(n, logits)
+			logits -= n
 		}
-		s.run(q, n)
-		budget -= n
+		if n > 0 {
+			s.run(q, n)
+			budget -= n
+		}
 	}
+}
+
+// promptLogits returns how many prompt rows of a step may be logit rows.
+func (s *Scheduler) promptLogits() int {
+	if s.cfg.PromptLogitRows == 0 {
+		return s.cfg.MaxBatchTokens
+	}
+	return s.cfg.PromptLogitRows
 }
 
 // run adds the next n tokens of q to the batch as one run of rows.

@@ -7,15 +7,19 @@ import (
 	"github.com/ingot-llm/ingot/kv"
 )
 
-// Config bounds a Scheduler. Every field must be at least 1, but Model may be empty.
+// Config bounds a Scheduler. Every field must be at least 1, but Model may be empty and
+// PromptLogitRows 0.
 type Config struct {
-	MaxSeqs        int    // sequences that run at once, at most MaxBatchTokens
-	MaxBatchTokens int    // rows of a step
-	ChunkTokens    int    // prompt rows of one sequence in a step, and of all where others decode
-	MaxContext     int    // tokens of a sequence, prompt and generated
-	MaxWaiting     int    // requests that wait for their first admission
-	Blocks         int    // blocks of kv.BlockTokens tokens in the cache
-	Model          string // part of the cache's name
+	MaxSeqs        int // sequences that run at once, at most MaxBatchTokens
+	MaxBatchTokens int // rows of a step
+	ChunkTokens    int // prompt rows of one sequence in a step, and of all where others decode
+	MaxContext     int // tokens of a sequence, prompt and generated
+	MaxWaiting     int // requests that wait for their first admission
+	// PromptLogitRows bounds the rows of a step that are handed out for PromptLogits, so
+	// that a batch has at most MaxSeqs + PromptLogitRows logit rows; 0 is no bound.
+	PromptLogitRows int
+	Blocks          int    // blocks of kv.BlockTokens tokens in the cache
+	Model           string // part of the cache's name
 }
 
 // Validate returns an error that names the first field that is out of range.

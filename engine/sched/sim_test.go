@@ -212,6 +212,9 @@ func (w *world) logits(b *batch.Batch) {
 			}
 		}
 	}
+	if bound := w.s.cfg.PromptLogitRows; bound > 0 && n > w.s.cfg.MaxSeqs+bound {
+		w.fatal("%d logit rows, at most %d sequences + %d are agreed", n, w.s.cfg.MaxSeqs, bound)
+	}
 	if n != len(b.LogitRows) {
 		w.fatal("%d logit rows, want %d", len(b.LogitRows), n)
 	}
@@ -352,13 +355,14 @@ func randomConfig(seed uint64) Config {
 	rng := rand.New(rand.NewPCG(seed, 3))
 	seqs := 1 + rng.IntN(8)
 	return Config{
-		MaxSeqs:        seqs,
-		MaxBatchTokens: seqs + rng.IntN(40),
-		ChunkTokens:    1 + rng.IntN(24),
-		MaxContext:     20 + rng.IntN(80),
-		MaxWaiting:     1 + rng.IntN(30),
-		Blocks:         3 + rng.IntN(16),
-		Model:          "sim",
+		MaxSeqs:         seqs,
+		MaxBatchTokens:  seqs + rng.IntN(40),
+		ChunkTokens:     1 + rng.IntN(24),
+		MaxContext:      20 + rng.IntN(80),
+		MaxWaiting:      1 + rng.IntN(30),
+		Blocks:          3 + rng.IntN(16),
+		PromptLogitRows: rng.IntN(6),
+		Model:           "sim",
 	}
 }
 
