@@ -82,7 +82,8 @@ type exporter struct {
 	export      *hf.Export
 	progress    func(done, total int)
 	done, total int
-	made        [3][]byte // off the Go heap: a tensor of the source, it decoded, the result
+	made        [3][]byte    // off the Go heap: a tensor of the source, it decoded, the result
+	last        quant.Tensor // in made[0] or the source's file; experts follow one another
 }
 
 func (e *exporter) close() {
@@ -188,18 +189,27 @@ func (e *exporter) piece(out []byte, to safetensors.Tensor, p hf.Piece) error {
 
 // load returns the tensor of the source that a piece is of, or its one expert.
 func (e *exporter) load(p hf.Piece) (quant.Tensor, error) {
-	var t quant.Tensor
-	var err error
-	if m, ok := e.src.(maker); ok {
-		t, err = m.Once(p.Name, func(n int) ([]byte, error) { return e.memory(0, n) })
-	} else {
-		t, err = e.src.Tensor(p.Name)
+	if e.last.Name != p.Name {
+		e.last = quant.Tensor{}
+		t, err := e.fetch(p.Name)
+		if err != nil {
+			return t, err
+		}
+		e.last = t
 	}
-	if err == nil && p.Expert >= 0 {
+	t := e.last
+	if p.Expert >= 0 {
 		n := len(t.Data) / t.Shape[0]
 		t.Data, t.Shape = t.Data[p.Expert*n:][:n], t.Shape[1:]
 	}
-	return t, err
+	return t, nil
+}
+
+func (e *exporter) fetch(name string) (quant.Tensor, error) {
+	if m, ok := e.src.(maker); ok {
+		return m.Once(name, func(n int) ([]byte, error) { return e.memory(0, n) })
+	}
+	return e.src.Tensor(name)
 }
 
 // recode writes t's values less minus as type d.

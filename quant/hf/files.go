@@ -201,26 +201,6 @@ func (x *exporter) commonConfig(class string) map[string]any {
 	return c
 }
 
-// pooling adds sentence-transformers' modules.
-func (x *exporter) pooling(out map[string]any) error {
-	kind := x.meta.Int("bert.pooling_type", -1)
-	modes := map[string]any{"word_embedding_dimension": x.key("embedding_length")}
-	known := false
-	for _, m := range poolingModes {
-		modes[m.field] = int(m.kind) == kind
-		known = known || int(m.kind) == kind
-	}
-	if !known {
-		return fmt.Errorf("bert.pooling_type %d has no form in a model directory", kind)
-	}
-	out["1_Pooling/config.json"] = modes
-	out["modules.json"] = []map[string]any{
-		{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
-		{"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
-	}
-	return nil
-}
-
 // layerTyped are the families whose config.json has layer_types.
 var layerTyped = []string{"gemma2", "gemma3_text", "gpt_oss", "qwen2", "qwen3", "smollm3"}
 

@@ -355,6 +355,55 @@ func TestTokenizerFiles(t *testing.T) {
 	}
 }
 
+func TestPooling(t *testing.T) {
+	config, tensors := small("bert")
+	open := func(modules, pooling string) (*quant.Meta, error) {
+		dir := saveModel(t, config, tensors, map[string]string{"modules.json": modules})
+		if err := os.Mkdir(filepath.Join(dir, "pool"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "pool", "config.json"), []byte(pooling), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open(dir)
+		if err != nil {
+			return nil, err
+		}
+		defer s.Close()
+		return s.Meta(), nil
+	}
+	const plain = `[{"path":"","type":"x.Transformer"},{"path":"pool","type":"x.Pooling"}]`
+	for pooling, kind := range map[string]int{
+		`{"pooling_mode_cls_token":true,"pooling_mode_mean_tokens":false}`: poolingCLS,
+		`{"pooling_mode_mean_tokens":true}`:                                poolingMean,
+		`{"pooling_mode_lasttoken":true}`:                                  poolingLast,
+	} {
+		m, err := open(plain, pooling)
+		if err != nil || m.Int("bert.pooling_type", 0) != kind || m.Bool(normalizeKey, true) {
+			t.Errorf("%s: %v", pooling, err)
+		}
+	}
+	for _, bad := range [][2]string{
+		{plain, `{"pooling_mode_cls_token":true,"pooling_mode_mean_tokens":true}`}, {plain, `{"pooling_mode_max_tokens":true}`}, {plain, `{}`},
+		{`[{"path":"2_Dense","type":"x.Dense"}]`, `{}`}, {`[{"path":"../pool","type":"x.Pooling"}]`, `{}`}, {`{`, `{}`},
+	} {
+		if m, err := open(bad[0], bad[1]); err == nil {
+			t.Errorf("%q is accepted as %v", bad, m.Get("bert.pooling_type"))
+		}
+	}
+}
+
+func TestPickles(t *testing.T) {
+	config, _ := small("llama")
+	dir := saveModel(t, config, nil, map[string]string{"pytorch_model.bin": ""})
+	if err := os.Remove(filepath.Join(dir, "model.safetensors")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "pickle") {
+		t.Errorf("a pickle gives %v", err)
+	}
+}
+
 // fp4 are the values of MXFP4's codes (OCP Microscaling Formats 1.0, E2M1).
 var fp4 = []float64{0, .5, 1, 1.5, 2, 3, 4, 6, -0., -.5, -1, -1.5, -2, -3, -4, -6}
 

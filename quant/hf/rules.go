@@ -90,9 +90,9 @@ var gemmaNorms = []rule{
 	weight("ffn_norm", "pre_feedforward_layernorm"), weight("post_ffw_norm", "post_feedforward_layernorm"),
 }
 
-var gemma2Rules = plusOne(join(ends[:2], layer("model.layers.", gemmaNorms, attention, gated)))
+var gemma2Rules = plusOne(join(ends[:3], layer("model.layers.", gemmaNorms, attention, gated)))
 
-var gemma3Rules = plusOne(join(ends[:2], layer("model.layers.", gemmaNorms, attention, headNorms, gated)))
+var gemma3Rules = plusOne(join(ends[:3], layer("model.layers.", gemmaNorms, attention, headNorms, gated)))
 
 // plusOne marks the norms: Gemma multiplies by 1+w, and GGUF stores 1+w.
 func plusOne(rules []rule) []rule {

@@ -69,12 +69,21 @@ func (s *Source) open(dir string, c *config) error {
 		return c.err
 	}
 	if s.file, err = safetensors.OpenDir(dir); err != nil {
-		return err
+		return weightsError(dir, err)
 	}
 	if err := s.bind(f, c, literals); err != nil {
 		return err
 	}
 	return c.err
+}
+
+// weightsError explains a directory without safetensors.
+func weightsError(dir string, err error) error {
+	pickles, _ := filepath.Glob(filepath.Join(dir, "pytorch_model*.bin"))
+	if errors.Is(err, os.ErrNotExist) && len(pickles) > 0 {
+		return fmt.Errorf("its weights are a pickle (%s), which can run code and is not read; convert it to safetensors", filepath.Base(pickles[0]))
+	}
+	return err
 }
 
 // name returns the model's name: what config.json calls it, else its folder.
@@ -156,42 +165,6 @@ func labels(c *config) []string {
 		return nil
 	}
 	return out
-}
-
-// GGUF's numbers of the ways to pool.
-const (
-	poolingMean = 1
-	poolingCLS  = 2
-	poolingLast = 3
-	poolingRank = 4
-)
-
-// poolingModes ties sentence-transformers' settings to GGUF's numbers.
-var poolingModes = []struct {
-	field string
-	kind  uint32
-}{
-	{"pooling_mode_mean_tokens", poolingMean}, {"pooling_mode_cls_token", poolingCLS}, {"pooling_mode_lasttoken", poolingLast},
-}
-
-// readPooling reads how an embedding model's hidden states become one vector, from
-// the module that modules.json names. A directory without one leaves it open.
-func readPooling(dir string, f *family, m *quant.Meta) error {
-	if f.arch != "bert" {
-		return nil
-	}
-	c, err := readOptional(filepath.Join(dir, "1_Pooling", "config.json"))
-	if err != nil || len(c.fields) == 0 {
-		return err
-	}
-	for _, mode := range poolingModes {
-		if c.flag(mode.field, false) {
-			m.Set("bert.pooling_type", mode.kind)
-			return c.err
-		}
-	}
-	c.fail("no supported pooling mode is set (supported: mean_tokens, cls_token, lasttoken)")
-	return c.err
 }
 
 // bind makes an entry of every rule that applies, and refuses tensors that none does.

@@ -77,6 +77,9 @@ func (f *family) readWindows(c *config, layers int, m *quant.Meta) {
 		c.fail("layer_types has %d entries for %d layers", n, layers)
 	}
 	w := f.windows(c, layers)
+	if w == nil && f.arch == "phi3" {
+		m.Set("phi3.attention.sliding_window", uint32(0)) // llama.cpp takes 2047 for some sizes without it
+	}
 	if w == nil {
 		return
 	}
