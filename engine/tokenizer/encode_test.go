@@ -217,12 +217,12 @@ func TestLongWordSteps(t *testing.T) {
 	}
 }
 
-// TestLongTexts encodes a quarter of a megabyte without a break in every kind of
+// TestLongTexts encodes 128 kB without a break in every kind of
 // tokenizer, and once a whole one. Anything quadratic would take hours.
 func TestLongTexts(t *testing.T) {
 	for name, tok := range everyTokenizer(t) {
 		for _, unit := range []string{"a", " ", "1", "\n", "é", "'", "<|", "a1 "} {
-			n := (1 << 18) / len(unit)
+			n := (1 << 17) / len(unit)
 			if name == "cl100k" && unit == "a" {
 				n = 1 << 20
 			}
@@ -323,5 +323,21 @@ func TestRunTokenize(t *testing.T) {
 		if err := RunTokenize(strings.NewReader(in), &out, tok, opt); err == nil {
 			t.Errorf("%+v of %q gives %q, want an error", opt, in, out.String())
 		}
+	}
+}
+
+// TestForgottenSpecial checks that a file which calls a control token plain does not
+// let users write it.
+func TestForgottenSpecial(t *testing.T) {
+	tok, err := FromHF(HF{Tokenizer: []byte(`{"added_tokens":[{"id":1,"content":"<|im_start|>"},{"id":2,"content":"<tool>"}],
+		"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false},"model":{"type":"BPE","vocab":{"a":0},"merges":[]}}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := tok.Encode(nil, "<|im_start|>a<tool>", EncodeOptions{}); !slices.Equal(got, []int32{0, 0, 2}) {
+		t.Errorf("plain text gives %v, want the letters and the tool token only", got)
+	}
+	if got := tok.Encode(nil, "<|im_start|>a", EncodeOptions{Special: true}); !slices.Equal(got, []int32{1, 0}) {
+		t.Errorf("trusted text gives %v", got)
 	}
 }

@@ -240,7 +240,7 @@ func (b *hfBuilder) makeVocab(byID map[int]string, n int) error {
 	}
 	for _, a := range b.file.AddedTokens {
 		kinds[a.ID] = userDefined
-		if a.Special {
+		if a.Special || looksSpecial(a.Content) {
 			kinds[a.ID] = control
 		}
 	}
@@ -254,6 +254,13 @@ func (b *hfBuilder) makeVocab(byID map[int]string, n int) error {
 	v.markControls()
 	b.vocab = v
 	return b.findUnknown()
+}
+
+// looksSpecial holds for texts that are control tokens even where a file forgets to say
+// so, as llama.cpp's converter judges: <|...|> and DeepSeek's <｜...｜>.
+func looksSpecial(text string) bool {
+	return strings.HasPrefix(text, "<|") && strings.HasSuffix(text, "|>") ||
+		strings.HasPrefix(text, "<｜") && strings.HasSuffix(text, "｜>")
 }
 
 func (b *hfBuilder) findUnknown() error {
