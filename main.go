@@ -13,6 +13,7 @@ import (
 
 	"github.com/ingot-llm/ingot/bench"
 	"github.com/ingot-llm/ingot/engine/cli"
+	"github.com/ingot-llm/ingot/server"
 )
 
 // version is set by the linker: -X main.version=v1.2.3.
@@ -36,6 +37,7 @@ quantizes model files, and measures how fast this machine can be.`)
 	cmd.Example = `  ingot serve --model model.gguf         # then open http://127.0.0.1:8080
   ingot run model.gguf "Why is the sky blue?"
   ingot help quantize`
+	cmd.AddCommand(server.Command(version))
 	cmd.AddCommand(cli.Commands()...)
 	cmd.AddCommand(bench.Commands()...)
 	cmd.AddCommand(versionCommand())

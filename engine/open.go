@@ -208,10 +208,7 @@ func (m *opened) openText() error {
 // describe fills in what the API tells of the model.
 func (m *opened) describe(o *Options) {
 	i := &m.info
-	i.ID, i.Created = o.ID, time.Now()
-	if i.ID == "" {
-		i.ID = strings.TrimSuffix(strings.TrimSuffix(filepath.Base(filepath.Clean(o.Model)), ".gguf"), ".bin")
-	}
+	i.ID, i.Created = strings.TrimSuffix(strings.TrimSuffix(filepath.Base(filepath.Clean(o.Model)), ".gguf"), ".bin"), time.Now()
 	byType, most := map[quant.DType]int64{}, quant.F32
 	for _, t := range m.source.Infos() {
 		i.Parameters += int64(t.Elems())

@@ -12,7 +12,6 @@ import (
 // are the zero Options' meaning.
 type Options struct {
 	Model       string // path: GGUF, Hugging Face directory, llama2.c
-	ID          string // name in the API; "" = the file's own name
 	Table       string // kernel table, "auto" = the best that proves itself
 	Threads     int    // of the kernels, 0 = GOMAXPROCS
 	Nice        int    // added to the niceness of the kernels' threads
@@ -39,7 +38,6 @@ const (
 
 // AddFlags registers a flag for every option but Model.
 func (o *Options) AddFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&o.ID, "model-id", "", "name of the model in the API (default: the file's name)")
 	fs.StringVar(&o.Table, "table", "auto", "kernel table: auto, or one that ingot doctor lists")
 	fs.IntVar(&o.Threads, "threads", 0, "threads that compute (default: all cores)")
 	fs.IntVar(&o.Nice, "nice", 0, "added to the niceness of the computing threads; 10 smooths streaming on busy machines")
