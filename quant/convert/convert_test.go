@@ -274,6 +274,77 @@ func checkRows(t *testing.T, src, file quant.Source) {
 	}
 }
 
+// TestMXFP4 takes gpt-oss with quantized experts to a directory as OpenAI publishes it
+// and back: the experts' bytes are the same.
+func TestMXFP4(t *testing.T) {
+	src := open(t, quanttest.Shared(t, "data", "models", "golden", "arch", "gpt_oss"))
+	mix, err := quant.ParseMix("MXFP4_MOE")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := toGGUF(t, src, Options{Mix: mix})
+	dir := filepath.Join(t.TempDir(), "hf")
+	if err := ToHF(context.Background(), file, dir, HFOptions{Type: "F32"}); err != nil {
+		t.Fatal(err)
+	}
+	back := open(t, dir)
+	found := 0
+	for _, info := range file.Infos() {
+		want, _ := file.Tensor(info.Name)
+		got, err := back.Tensor(info.Name)
+		if err != nil || !slices.Equal(got.Shape, want.Shape) {
+			t.Fatalf("%s is %v, want %v (%v)", info.Name, got.Shape, want.Shape, err)
+		}
+		if want.DType == quant.MXFP4 {
+			found++
+			if got.DType != want.DType || !bytes.Equal(got.Data, want.Data) {
+				t.Errorf("%s has other bytes", info.Name)
+			}
+		}
+	}
+	if found != 2*3 {
+		t.Errorf("%d tensors are MXFP4, want 6", found)
+	}
+}
+
+// TestDecoded: a quantized model becomes a directory of BF16, each value rounded once.
+func TestDecoded(t *testing.T) {
+	src := open(t, quanttest.Shared(t, "data", "models", "golden", "arch", "mixtral"))
+	q8, _ := quant.ParseMix("Q8_0")
+	file := toGGUF(t, src, Options{Mix: q8})
+	dir := filepath.Join(t.TempDir(), "hf")
+	if err := ToHF(context.Background(), file, dir, HFOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	back := toGGUF(t, open(t, dir), Options{}) // rows of Q and K in the file's order again
+	for _, info := range file.Infos() {
+		want, got := values(t, file, info.Name), values(t, back, info.Name)
+		for i := range want {
+			round := want[i]
+			if len(info.Shape) > 1 {
+				round = quant.BF16ToF32(quant.F32ToBF16(want[i]))
+			}
+			if got[i] != round {
+				t.Fatalf("%s: element %d is %v, want %v", info.Name, i, got[i], round)
+			}
+		}
+	}
+}
+
+func values(t *testing.T, src quant.Source, name string) []float32 {
+	t.Helper()
+	x, err := src.Tensor(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := make([]float32, x.Elems())
+	n := x.DType.RowBytes(x.Cols())
+	for r := range x.Rows() {
+		quant.Dequantize(x.DType, out[r*x.Cols():][:x.Cols()], x.Data[r*n:][:n])
+	}
+	return out
+}
+
 func TestRequantize(t *testing.T) {
 	src := open(t, quanttest.Shared(t, "data", "models", "stories260K"))
 	q8, _ := quant.ParseMix("Q8_0")

@@ -16,11 +16,15 @@ const magic = "GGUF"
 // defaultAlignment is the padding unit of a file that has no key general.alignment.
 const defaultAlignment = 32
 
-const alignmentKey = "general.alignment"
+const (
+	alignmentKey = "general.alignment"
+	tokenizerKey = "tokenizer.huggingface.json"
+)
 
 // Limits that no real model comes near; they bound what a hostile file can cost.
 const (
 	maxString    = 16 << 20
+	maxTokenizer = 256 << 20 // of the one key that holds a whole tokenizer.json
 	maxKeys      = 65_536
 	maxTensors   = 262_144
 	maxDims      = 4

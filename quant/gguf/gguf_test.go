@@ -306,6 +306,18 @@ func TestDuplicatesAndNames(t *testing.T) {
 	malformed(t, "a string that is not UTF-8", write(t, m, nil))
 }
 
+// TestLongStrings: a tokenizer.json may be longer than any other string.
+func TestLongStrings(t *testing.T) {
+	long := strings.Repeat("x", maxString+1)
+	for key, ok := range map[string]bool{tokenizerKey: true, "general.name": false} {
+		m := &quant.Meta{}
+		m.Set(key, long)
+		if _, err := parse(write(t, m, nil)); (err == nil) != ok {
+			t.Errorf("%s of %d bytes gives %v", key, len(long), err)
+		}
+	}
+}
+
 // TestManyNames: the check for duplicates is not quadratic.
 func TestManyNames(t *testing.T) {
 	tensors := make([]quant.Tensor, maxTensors)

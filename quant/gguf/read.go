@@ -71,7 +71,11 @@ func (p *parser) name(field string) string {
 func (p *parser) value(key string, k kind) any {
 	switch k {
 	case kindString:
-		s := p.String(key, maxString)
+		limit := uint64(maxString)
+		if key == tokenizerKey {
+			limit = maxTokenizer
+		}
+		s := p.String(key, limit)
 		if !utf8.ValidString(s) {
 			p.Fail(key, "the string is not valid UTF-8")
 		}
