@@ -1,15 +1,3 @@
-// Package hf presents a Hugging Face model directory (config.json, safetensors,
-// tokenizer files) as a quant.Source in GGUF's vocabulary, and writes such a
-// directory from a Source.
-//
-// What ties the two vocabularies is data: a family is a table of facts (fields of
-// config.json and metadata keys) and of rules (tensor names and the change of layout
-// between them), read in both directions.
-//
-// Tensors that lie in the files as GGUF has them are handed out as they lie, but for
-// one thing: the rows of Q and K of the llama, smollm3 and granite architectures stay
-// in Hugging Face's order, and metadata key "ingot.rope.layout" = "half" says so. A
-// GGUF file has them permuted to interleaved pairs; package convert does that.
 package hf
 
 import (

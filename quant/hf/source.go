@@ -218,11 +218,16 @@ type binder struct {
 	used   map[string]bool // of the file's names
 }
 
+// oldName gives what files converted from TensorFlow call a LayerNorm's parts.
+var oldName = strings.NewReplacer("LayerNorm.weight", "LayerNorm.gamma", "LayerNorm.bias", "LayerNorm.beta")
+
 func (b *binder) link(l link, optional bool) error {
 	l.hf = b.prefix + l.hf
-	if t, ok := b.file.Lookup(l.hf); ok {
-		b.used[l.hf] = true
-		return b.part(l, t)
+	for _, name := range []string{l.hf, oldName.Replace(l.hf)} {
+		if t, ok := b.file.Lookup(name); ok {
+			b.used[name] = true
+			return b.part(l, t)
+		}
 	}
 	blocks, ok := b.file.Lookup(l.hf + blocksSuffix)
 	if ok {
