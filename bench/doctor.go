@@ -62,7 +62,7 @@ lower the figures.`,
 		Example: "  ingot doctor\n  ingot doctor --json",
 		Args:    cli.Args(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			d, err := diagnose(threads, cmd.ErrOrStderr())
+			d, err := diagnose(threads, 2*peakTime, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -77,8 +77,8 @@ lower the figures.`,
 	return cmd
 }
 
-// diagnose examines the machine; stderr gets the progress.
-func diagnose(threads int, stderr io.Writer) (*diagnosis, error) {
+// diagnose examines the machine, spending each on every peak; stderr gets the progress.
+func diagnose(threads int, each time.Duration, stderr io.Writer) (*diagnosis, error) {
 	lib := kernels.Open(threads, kernels.Options{})
 	defer lib.Close()
 	d := &diagnosis{Machine: readMachine("/")}
@@ -94,11 +94,11 @@ func diagnose(threads int, stderr io.Writer) (*diagnosis, error) {
 	}
 	if d.Library == "" {
 		var err error
-		if d.Single, err = measure(lib, 1); err != nil {
+		if d.Single, err = measure(lib, 1, each); err != nil {
 			return nil, err
 		}
 		p.Set(total-1, total)
-		if d.All, err = measure(lib, lib.Threads()); err != nil {
+		if d.All, err = measure(lib, lib.Threads(), each); err != nil {
 			return nil, err
 		}
 	}
@@ -130,8 +130,8 @@ func (d *diagnosis) why() string {
 	return "the fastest that this processor runs, and its results agree with the reference"
 }
 
-func measure(lib *kernels.Library, threads int) (*measurement, error) {
-	p, err := lib.Measure(threads, 2*peakTime)
+func measure(lib *kernels.Library, threads int, each time.Duration) (*measurement, error) {
+	p, err := lib.Measure(threads, each)
 	if err != nil {
 		return nil, fmt.Errorf("cannot measure this machine: %w", err)
 	}

@@ -25,7 +25,7 @@ type load struct {
 func newLoad(m *model.Model, t *kernels.Table, seqs, tokens int) (*load, error) {
 	blocks := blocksFor(tokens)
 	rows := max(min(tokens, chunk), seqs)
-	if m.Bidirectional {
+	if m.Family.Encoder {
 		rows = tokens // an encoder sees its text at once
 	}
 	r, err := kernels.NewRunner(m.Program, t, kernels.Limits{Tokens: rows, LogitRows: seqs, Seqs: seqs, Blocks: seqs * blocks})
@@ -73,7 +73,7 @@ func (l *load) add(s, from, n int) {
 // prefill computes the first n tokens of sequence 0 and returns how long it took.
 func (l *load) prefill(ctx context.Context, n int) (time.Duration, error) {
 	size := chunk
-	if l.model.Bidirectional {
+	if l.model.Family.Encoder {
 		size = n
 	}
 	start := time.Now()

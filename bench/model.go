@@ -98,12 +98,14 @@ func (o *modelOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	src, err := o.open()
+	p := cli.NewProgress(cmd.ErrOrStderr(), "making weights", true)
+	src, err := o.open(p)
 	if err != nil {
 		return err
 	}
 	defer src.Close()
 	m, err := model.Load(src, model.Options{Activations: act, KV: kv, Context: o.prompt + o.gen})
+	p.Done()
 	if err != nil {
 		return err
 	}
@@ -132,7 +134,7 @@ func parseActivations(name string, t *kernels.Table) (kernels.Activations, error
 	return 0, cli.Usagef("--activations is %q, want auto, bf16 or int8", name)
 }
 
-func (o *modelOptions) open() (quant.Source, error) {
+func (o *modelOptions) open(p *cli.Progress) (quant.Source, error) {
 	if o.model != "" {
 		return checkpoint.Open(o.model)
 	}
@@ -144,8 +146,8 @@ func (o *modelOptions) open() (quant.Source, error) {
 	if err != nil {
 		return nil, cli.Usagef("--type: %w", err)
 	}
-	r := newRandomModel(s, mix)
-	return r, fits(r.infos)
+	r := newRandomModel(s, mix, p)
+	return r, fits(r.bytes)
 }
 
 // name is what the results call the model.
@@ -166,7 +168,7 @@ func (o *modelOptions) measure(cmd *cobra.Command, s *setup) error {
 		return err // without the library there is no limit to show; Select has said why
 	}
 	gen := o.gen
-	if s.model.Bidirectional || s.model.Scores {
+	if s.model.Family.Encoder || s.model.Scores {
 		gen = 0
 	}
 	l, err := newLoad(s.model, s.table, slices.Max(o.batch), o.prompt+gen)
@@ -237,12 +239,8 @@ func median(times []time.Duration) time.Duration {
 	return sorted[len(sorted)/2]
 }
 
-// fits refuses a model whose weights are larger than the machine's memory.
-func fits(infos []quant.Tensor) error {
-	need := int64(0)
-	for _, t := range infos {
-		need += int64(dataBytes(t))
-	}
+// fits refuses weights that take more bytes than the machine's memory.
+func fits(need int64) error {
 	if has := readMachine("/").usable(); has > 0 && need > has/10*9 {
 		return fmt.Errorf("the weights take %s, but this process may use %s: choose a smaller --shape or --type", size(need), size(has))
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/ingot-llm/ingot/engine/cli"
 	"github.com/ingot-llm/ingot/kernels"
 	"github.com/ingot-llm/ingot/quant"
 )
@@ -17,13 +18,22 @@ import (
 type randomModel struct {
 	meta  *quant.Meta
 	infos []quant.Tensor
+	bytes int64 // of all tensors
 
-	mu   sync.Mutex
-	made map[string]*kernels.Buf
+	mu       sync.Mutex
+	made     map[string]*kernels.Buf
+	done     int64 // bytes
+	progress *cli.Progress
 }
 
-func newRandomModel(s shape, m quant.Mix) *randomModel {
-	return &randomModel{meta: s.meta(m), infos: s.tensors(m), made: map[string]*kernels.Buf{}}
+// newRandomModel returns the model of shape s in the mix m; p, which may be nil, is told
+// as its tensors are made.
+func newRandomModel(s shape, m quant.Mix, p *cli.Progress) *randomModel {
+	r := &randomModel{meta: s.meta(m), infos: s.tensors(m), made: map[string]*kernels.Buf{}, progress: p}
+	for _, t := range r.infos {
+		r.bytes += int64(dataBytes(t))
+	}
+	return r
 }
 
 // Meta implements quant.Source.
@@ -66,7 +76,10 @@ func (r *randomModel) data(t quant.Tensor) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", t.Name, err)
 	}
 	r.made[t.Name] = b
-	return b.Bytes(), fill(b.Bytes(), t)
+	err = fill(b.Bytes(), t)
+	r.done += int64(len(b.Bytes()))
+	r.progress.Set(r.done, r.bytes)
+	return b.Bytes(), err
 }
 
 func dataBytes(t quant.Tensor) int { return t.Rows() * t.DType.RowBytes(t.Cols()) }

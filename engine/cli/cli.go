@@ -46,16 +46,41 @@ func ExitCode(err error) int {
 	return 1
 }
 
-// Execute runs the command line args, without the program's name, under root. The error
-// has not been printed.
+// Execute runs the command line args, without the program's name, under root, until ctx
+// ends. The error has not been printed.
 func Execute(ctx context.Context, root *cobra.Command, args []string) error {
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return Usagef("%w: see %s --help", err, cmd.CommandPath())
 	})
+	root.SetHelpCommand(helpCommand())
 	root.SetArgs(args)
-	return root.ExecuteContext(ctx)
+	err := root.ExecuteContext(ctx)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return errors.New("interrupted")
+	}
+	return err
+}
+
+// helpCommand is "ingot help COMMAND", to which an unknown command is an error.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "help [COMMAND]",
+		Short:   "Show the help of a command",
+		Example: "  ingot help convert",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil {
+				return &UsageError{err}
+			}
+			if len(rest) > 0 {
+				return Usagef("there is no command %q to explain%s", strings.Join(args, " "), suggestion(about, rest[0]))
+			}
+			about.InitDefaultHelpFlag() // so that it lists --help, too
+			return about.Help()
+		},
+	}
 }
 
 // Group returns a command that only holds others: alone it prints its help, and an

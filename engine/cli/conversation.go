@@ -65,6 +65,14 @@ func (g *generation) over(model sample.Params, given *pflag.FlagSet) (generation
 	return out, err
 }
 
+// validate says what is wrong with the settings for a vocabulary of vocab tokens.
+func (g *generation) validate(vocab int) error {
+	if g.maxTokens < 0 {
+		return fmt.Errorf("max-tokens is %d, want at least 0", g.maxTokens)
+	}
+	return g.sampling.Validate(vocab)
+}
+
 // params returns what the next answer is drawn with.
 func (g *generation) params() sample.Params {
 	p := g.sampling

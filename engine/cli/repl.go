@@ -143,7 +143,7 @@ func (r *repl) set(rest string) string {
 	before := r.c.generation
 	err := fs.Set(name, strings.TrimSpace(value))
 	if err == nil {
-		err = r.c.generation.sampling.Validate(r.c.voice.tokenizer.Vocab())
+		err = r.c.generation.validate(r.c.voice.tokenizer.Vocab())
 	}
 	if err != nil {
 		r.c.generation = before

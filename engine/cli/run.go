@@ -80,6 +80,11 @@ func (o *runOptions) run(cmd *cobra.Command, args []string) error {
 	}
 	c := &conversation{voice: voice{e.Submit, e.Tokenizer(), e.Chat(), info.Context}, system: o.system}
 	if c.generation, err = o.generation.over(info.DefaultSampling, cmd.Flags()); err == nil {
+		err = c.generation.validate(e.Tokenizer().Vocab())
+	}
+	if err != nil {
+		err = &UsageError{err}
+	} else {
 		err = o.talk(cmd, c, args[1:])
 	}
 	return errors.Join(err, e.Close())
@@ -110,14 +115,14 @@ func (o *runOptions) talk(cmd *cobra.Command, c *conversation, prompt []string) 
 		p.stats = cmd.ErrOrStderr()
 	}
 	if len(prompt) > 0 {
-		return p.once(cmd.Context(), c, prompt[0])
+		return p.answer(cmd.Context(), c, prompt[0])
 	}
 	if !IsTerminal(cmd.InOrStdin()) {
 		text, err := io.ReadAll(cmd.InOrStdin())
 		if err != nil {
 			return fmt.Errorf("cannot read the prompt: %w", err)
 		}
-		return p.once(cmd.Context(), c, string(text))
+		return p.answer(cmd.Context(), c, string(text))
 	}
 	return chatOnTerminal(cmd.Context(), c, p)
 }
@@ -129,15 +134,6 @@ type printer struct {
 	stats    io.Writer // speed after an answer; nil for none
 	styled   bool      // out is a terminal
 	dim      bool      // reasoning is being shown
-}
-
-// once prints the answer to one prompt.
-func (p *printer) once(ctx context.Context, c *conversation, prompt string) error {
-	err := p.answer(ctx, c, prompt)
-	if errors.Is(err, context.Canceled) {
-		return errors.New("interrupted")
-	}
-	return err
 }
 
 // answer prints the answer to the next message of c and ends its line.
