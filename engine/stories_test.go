@@ -84,8 +84,9 @@ func TestStories(t *testing.T) {
 				e := storyEngine(t, path, table.Name)
 				for _, g := range want.Greedy {
 					prompt := e.Tokenizer().Encode(nil, g.Prompt, tokenizer.EncodeOptions{AddSpecial: true})
-					if got := slices.Concat(prompt, tell(t, e, prompt, len(g.IDs)-len(prompt))); !slices.Equal(got, g.IDs) {
-						t.Errorf("after %q it tells %v, want %v", g.Prompt, got, g.IDs)
+					ids, text := tell(t, e, prompt, len(g.IDs)-len(prompt))
+					if got := slices.Concat(prompt, ids); !slices.Equal(got, g.IDs) || g.Prompt+text != g.Text {
+						t.Errorf("after %q it tells %v %q, want %v %q", g.Prompt, got, text, g.IDs, g.Text)
 					}
 				}
 				for _, n := range want.NLL {
@@ -118,14 +119,15 @@ func TestStoriesQuantized(t *testing.T) {
 }
 
 // tell continues a prompt greedily.
-func tell(t *testing.T, e *Engine, prompt []int32, n int) (ids []int32) {
+func tell(t *testing.T, e *Engine, prompt []int32, n int) (ids []int32, text string) {
 	t.Helper()
 	p := sample.Default()
 	p.Temperature, p.IgnoreEOS = 0, true
-	for _, tok := range read(t, submit(t, e, Request{Prompt: prompt, Sampling: p, N: 1, MaxTokens: n, Logprobs: -1, PromptLogprobs: -1})).tokens {
+	a := read(t, submit(t, e, Request{Prompt: prompt, Sampling: p, N: 1, MaxTokens: n, Logprobs: -1, PromptLogprobs: -1}))
+	for _, tok := range a.tokens {
 		ids = append(ids, tok.ID)
 	}
-	return ids
+	return ids, a.text
 }
 
 // scoreText returns the cost in nats of each token after the first.

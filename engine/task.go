@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ingot-llm/ingot/engine/batch"
@@ -43,10 +44,12 @@ func (e *Engine) newTask(r Request) (*task, error) {
 	t := &task{id: e.nextID.Add(1), req: r, seqs: make([]sequence, r.N), open: r.N}
 	t.stream = NewStream(r.N, func() { e.cancel(t) })
 	for i := range t.seqs {
-		t.seqs[i] = sequence{
-			sampler: sample.NewState(&t.req.Sampling, i, r.Prompt),
-			text:    e.cfg.Tokenizer.Stream(!r.KeepSpecial),
-			stop:    stopMatcher{stops: r.Stop},
+		q := &t.seqs[i]
+		q.sampler = sample.NewState(&t.req.Sampling, i, r.Prompt)
+		q.stop.stops = r.Stop
+		q.text = e.cfg.Tokenizer.Stream(!r.KeepSpecial)
+		if slices.ContainsFunc(r.Prompt, e.isText) {
+			q.text.Continue() // the answer goes on from the prompt, its first space included
 		}
 	}
 	if r.PromptLogprobs >= 0 {
@@ -55,6 +58,9 @@ func (e *Engine) newTask(r Request) (*task, error) {
 	t.stream.Update(func(u *Usage, at *Timing) { u.PromptTokens, at.Submitted = len(r.Prompt), time.Now() })
 	return t, nil
 }
+
+// isText reports whether a token is part of a text, not of its frame.
+func (e *Engine) isText(id int32) bool { return !e.cfg.Tokenizer.IsControl(id) }
 
 // check returns what is wrong with a request.
 func (e *Engine) check(r *Request) error {
