@@ -143,8 +143,9 @@ func (x *exporter) put(t safetensors.Tensor, p Piece) {
 	x.pieces[i] = append(x.pieces[i], p)
 }
 
-// unpermute turns rows of Q and K from interleaved pairs back to halves, where the
-// Source has them so.
+// unpermute turns rows of Q and K from ggml's order of interleaved pairs (row 2i of a
+// head turns with 2i+1) back to Hugging Face's halves (row i with i+d/2), where the
+// Source has them so: rows [heads, d/2, 2] become [heads, 2, d/2].
 func (x *exporter) unpermute(p *Piece, t quant.Tensor) error {
 	if !Permuted(x.family.arch) || x.meta.String(LayoutKey, "") == LayoutHalf {
 		return nil

@@ -34,12 +34,6 @@ func Slice(n, at, to int) Move {
 	return Move{Extents: []int{n}, From: []int{1}, To: []int{1}, FromAt: at, ToAt: to}
 }
 
-// Rotary returns the move of a projection's rows from Hugging Face's order, where the
-// two halves of each head turn together (row i with i+d/2), to ggml's order of
-// interleaved pairs (row 2i with 2i+1): rows [heads, 2, d/2] become [heads, d/2, 2].
-// An element here is a whole row.
-func Rotary(rows, heads int) Move { return Permute([]int{heads, 2, rows / heads / 2}, []int{0, 2, 1}) }
-
 // Inverse returns the move back.
 func (m Move) Inverse() Move {
 	return Move{Extents: m.Extents, From: m.To, To: m.From, FromAt: m.ToAt, ToAt: m.FromAt}

@@ -55,14 +55,6 @@ func TestPermuteAndItsInverse(t *testing.T) {
 	}
 }
 
-func TestRotary(t *testing.T) {
-	got := make([]byte, 12)
-	Rotary(12, 2).Copy(got, []byte("abcdefABCDEF"), 1)
-	if string(got) != "adbecfADBECF" {
-		t.Errorf("got %s", got)
-	}
-}
-
 func TestSlice(t *testing.T) {
 	got := []byte("..........")
 	Slice(2, 1, 3).Copy(got, []byte("abcdefgh"), 2)

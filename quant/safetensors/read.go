@@ -51,12 +51,6 @@ var dtypes = map[string]struct {
 	"F8_E4M3": {1, 0, false}, "F8_E5M2": {1, 0, false}, "F8_E8M0": {1, 0, false},
 }
 
-// names are the format's names of our types.
-var names = map[quant.DType]string{
-	quant.F64: "F64", quant.F32: "F32", quant.F16: "F16", quant.BF16: "BF16",
-	quant.I64: "I64", quant.I32: "I32", quant.I16: "I16", quant.I8: "I8",
-}
-
 // Quant returns the tensor under the given name as a quant.Tensor of the same bytes.
 // A type that quant lacks, a scalar and an empty tensor are errors.
 func (t Tensor) Quant(name string) (quant.Tensor, error) {
@@ -65,15 +59,6 @@ func (t Tensor) Quant(name string) (quant.Tensor, error) {
 		return quant.Tensor{}, fmt.Errorf("tensor %q of type %s and shape %v cannot be a model's weight", t.Name, t.DType, t.Shape)
 	}
 	return quant.Tensor{Name: name, DType: d.own, Shape: t.Shape, Data: t.Data}, nil
-}
-
-// Own returns t as this package writes it; its type must be a plain one (no blocks).
-func Own(t quant.Tensor) (Tensor, error) {
-	name, ok := names[t.DType]
-	if !ok {
-		return Tensor{}, fmt.Errorf("tensor %q of type %v cannot lie in a safetensors file", t.Name, t.DType)
-	}
-	return Tensor{Name: t.Name, DType: name, Shape: t.Shape, Data: t.Data}, nil
 }
 
 // parse reads a whole file's bytes: its tensors in the order of their bytes, and its
