@@ -110,6 +110,30 @@ func TestCancel(t *testing.T) {
 	waitIdle(t, e)
 }
 
+// TestSlowReader: a request whose reader does not read is put on hold, others go on, and
+// it goes on when it is read.
+func TestSlowReader(t *testing.T) {
+	const length = 6000 // tokens of 64 bytes and more in the stream's queue
+	e := fakeEngine(t, &abcModel{}, func(c *sched.Config) { c.MaxContext, c.Blocks = length+100, 1000 })
+	r := ask("-", length)
+	r.Sampling.IgnoreEOS = true
+	slow := submit(t, e, r)
+	for slow.Backlog() <= maxBacklog {
+		if a := read(t, submit(t, e, ask("w", 10))); a.text != "xyz" {
+			t.Fatalf("beside a slow reader another request gave %q", a.text)
+		}
+	}
+	if n := slow.Backlog(); n > maxBacklog+1000 {
+		t.Errorf("%d bytes wait for a reader that does not read, want about %d", n, maxBacklog)
+	}
+	if s := e.Stats(); s.GenerationTokens >= length {
+		t.Errorf("%d tokens were generated for nobody", s.GenerationTokens)
+	}
+	if a := read(t, slow); len(a.tokens) != length || a.last.Finish != FinishLength {
+		t.Errorf("read at last, it gave %d tokens and ended by %q", len(a.tokens), a.last.Finish)
+	}
+}
+
 // waitIdle fails unless the engine soon holds no block.
 func waitIdle(t *testing.T, e *Engine) {
 	t.Helper()
@@ -253,7 +277,7 @@ func TestDecodeAllocatesNothing(t *testing.T) {
 			for _, ok, _ := s.take(); ok; _, ok, _ = s.take() {
 			}
 		}
-		measured <- testing.AllocsPerRun(50, e.step)
+		measured <- testing.AllocsPerRun(50, func() { e.step() })
 	})
 	if n := <-measured; n != 0 {
 		t.Errorf("a decode step allocates %v times", n)

@@ -12,7 +12,9 @@ func (e *Engine) loop() {
 	defer close(e.done)
 	defer e.dropAll()
 	for e.receive() {
-		e.step()
+		if !e.step() && !e.wait() {
+			return // all readers are behind, and the engine is to end
+		}
 	}
 }
 
@@ -66,10 +68,11 @@ func (e *Engine) rest() {
 }
 
 // step is one turn: schedule, copy what is to be written apart, compute, sample, commit.
-func (e *Engine) step() {
+// It reports whether there was anything to compute.
+func (e *Engine) step() bool {
 	b := e.sched.Next()
 	if b == nil {
-		return
+		return false
 	}
 	start := time.Now()
 	e.schedule(b, start)
@@ -78,7 +81,7 @@ func (e *Engine) step() {
 	}
 	if err := e.cfg.Model.Run(b); err != nil {
 		e.fail(b, err)
-		return
+		return true
 	}
 	now := time.Now()
 	e.scorePrompts(b)
@@ -86,6 +89,7 @@ func (e *Engine) step() {
 		e.sample(&b.Samples[i], now)
 	}
 	e.stats.step(b, now.Sub(start), e.sched.Stats())
+	return true
 }
 
 // schedule notes when a request was first computed and what the cache gave it.

@@ -24,6 +24,8 @@ type Stream struct {
 	wake   chan struct{} // cap 1: something to read
 	cancel func()        // tells the engine, at most once
 	unhook func() bool   // called when the request has ended
+	resume func()        // tells the engine that the reader keeps up again
+	held   bool          // the engine waits for that
 	closed bool
 }
 
@@ -47,6 +49,7 @@ func NewStream(n int, cancel func()) *Stream {
 func (s *Stream) Next(ctx context.Context) (Event, error) {
 	for {
 		if ev, ok, end := s.take(); ok {
+			s.catchUp()
 			return ev, nil
 		} else if end {
 			return Event{}, io.EOF
@@ -74,6 +77,34 @@ func (s *Stream) take() (ev Event, ok, end bool) {
 		s.empty()
 	}
 	return ev, true, false
+}
+
+// maxBacklog is how many bytes may wait for a reader before its request is put on hold.
+const maxBacklog = 256 << 10
+
+// fallBehind reports, once, that the reader does not keep up; resume is called when it
+// does again.
+func (s *Stream) fallBehind() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held || s.closed || s.backlog() <= maxBacklog {
+		return false
+	}
+	s.held = true
+	return true
+}
+
+// catchUp has the request go on once the reader has taken half of what it let lie.
+func (s *Stream) catchUp() {
+	s.mu.Lock()
+	caught := s.held && s.backlog() < maxBacklog/2
+	if caught {
+		s.held = false
+	}
+	s.mu.Unlock()
+	if caught {
+		s.resume()
+	}
 }
 
 func (s *Stream) empty() {
@@ -111,6 +142,10 @@ func (s *Stream) signal() {
 func (s *Stream) Backlog() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.backlog()
+}
+
+func (s *Stream) backlog() int {
 	return 64*(len(s.queue)-s.head) + len(s.text) - s.headAt.text + 16*(len(s.tokens)-s.headAt.tokens)
 }
 

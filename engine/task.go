@@ -43,6 +43,7 @@ func (e *Engine) newTask(r Request) (*task, error) {
 	}
 	t := &task{id: e.nextID.Add(1), req: r, seqs: make([]sequence, r.N), open: r.N}
 	t.stream = NewStream(r.N, func() { e.cancel(t) })
+	t.stream.resume = func() { e.do(func() { e.sched.Hold(t.id, false) }) }
 	for i := range t.seqs {
 		q := &t.seqs[i]
 		q.sampler = sample.NewState(&t.req.Sampling, i, r.Prompt)
@@ -182,6 +183,9 @@ func (e *Engine) tell(t *task, q *sequence, ev Event) {
 	t.stream.count(len(tokens), ev.At)
 	t.stream.push(ev, q.bytes, tokens)
 	if ev.Finish == FinishNone {
+		if t.stream.fallBehind() {
+			e.sched.Hold(t.id, true)
+		}
 		return
 	}
 	q.ended = true

@@ -26,7 +26,9 @@ func (s *Scheduler) admit() {
 func (s *Scheduler) servable(q *seq) bool {
 	decodes, load := 0, 0
 	for _, o := range s.running {
-		if rest := o.rest(); rest == 1 {
+		if rest := o.rest(); o.req.held {
+			continue
+		} else if rest == 1 {
 			decodes++
 		} else if o.before(q) {
 			load += min(rest, s.cfg.ChunkTokens)

@@ -82,8 +82,8 @@ func New(cfg Config) *Scheduler {
 	}
 }
 
-// Next takes the last batch as computed and plans the next one; nil where no request is
-// live. Every sample of the last batch must have been committed or its request cancelled.
+// Next takes the last batch as computed and plans the next one; nil where nothing is to
+// be computed: no request is live, or those on hold keep the others waiting. Every sample of the last batch must have been committed or its request cancelled.
 // The batch is the scheduler's and valid until the next call.
 func (s *Scheduler) Next() *batch.Batch {
 	if s.pending > 0 {

@@ -97,8 +97,8 @@ func (w *world) run() bool {
 	w.step++
 	b := w.s.Next()
 	if b == nil {
-		if len(w.live) > 0 {
-			w.fatal("no batch while %d requests are live", len(w.live))
+		if len(w.live) > 0 && !w.holding() {
+			w.fatal("no batch while %d requests are live and none is on hold", len(w.live))
 		}
 		w.check()
 		return false
@@ -118,6 +118,28 @@ func (w *world) run() bool {
 	return true
 }
 
+// holding reports whether any live request is on hold.
+func (w *world) holding() bool {
+	for _, id := range w.order {
+		if w.s.requests[id].held {
+			return true
+		}
+	}
+	return false
+}
+
+// hold puts a random request on hold or lets it go on; release lets all go on.
+func (w *world) hold() {
+	id := w.order[w.rng.IntN(len(w.order))]
+	w.s.Hold(id, w.rng.IntN(3) == 0)
+}
+
+func (w *world) release() {
+	for _, id := range w.order {
+		w.s.Hold(id, false)
+	}
+}
+
 func (w *world) check() {
 	if err := w.s.Check(); err != nil {
 		w.fatal("%v", err)
@@ -134,6 +156,9 @@ func (w *world) shape(b *batch.Batch) {
 			w.fatal("sequence %v is not live or comes twice", id)
 		}
 		seen[id] = true
+		if w.s.requests[id.Request].held {
+			w.fatal("sequence %v is computed though it is on hold", id)
+		}
 		if rows == 1 && int(b.SeqLen[i]) == len(sh.tokens[id.Index]) {
 			if prompt > 0 {
 				w.fatal("sequence %v decodes after a chunk", id)
@@ -329,9 +354,13 @@ func (w *world) play(steps int) {
 		if len(w.order) > 0 && w.rng.IntN(25) == 0 {
 			w.cancel(w.order[w.rng.IntN(len(w.order))])
 		}
+		if len(w.order) > 0 && w.rng.IntN(10) == 0 {
+			w.hold()
+		}
 		w.run()
 		w.bounded()
 	}
+	w.release()
 	for limit := w.step + 100000; w.run(); {
 		if w.step > limit {
 			w.fatal("%d requests do not end", len(w.live))
