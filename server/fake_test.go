@@ -347,7 +347,7 @@ func start(t testing.TB, fake *fakeEngine, edit func(*Config, *Model)) *harness 
 	ln := fasthttputil.NewInmemoryListener()
 	h.dial = func() (net.Conn, error) { return ln.Dial() }
 	h.serve(ln)
-	h.client = &fasthttp.Client{Dial: func(string) (net.Conn, error) { return h.dial() }, StreamResponseBody: false}
+	h.client = &fasthttp.Client{Dial: func(string) (net.Conn, error) { return h.dial() }, DisablePathNormalizing: true}
 	return h
 }
 
@@ -392,7 +392,6 @@ func (h *harness) do(method, path, body string, header ...string) answer {
 	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(resp)
-	req.URI().DisablePathNormalizing = true
 	req.SetRequestURI("http://localhost" + path)
 	req.Header.SetMethod(method)
 	if body != "" {

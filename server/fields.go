@@ -93,7 +93,7 @@ var fields = []Field{
 	{Name: "input", In: BodyEmbedding, Kind: Prompt, Min: 0, Max: maxPrompts, Required: true, Doc: "What to embed: a string, an array of strings, an array of token ids, or an array of arrays of token ids."},
 	{Name: "prompt", In: BodyTokenize, Kind: String, Min: 0, Max: maxString, Doc: "The text. One of prompt, content and messages must be given."},
 	{Name: "content", In: BodyTokenize, Kind: String, Min: 0, Max: maxString, Doc: "Another name of prompt, as llama-server has it."},
-	{Name: "add_special_tokens", In: BodyTokenize, Kind: Boolean, Default: "true", Doc: "Add what the model expects around a prompt, BOS for instance. Not applied to messages: the template writes its own."},
+	{Name: "add_special_tokens", In: BodyTokenize, Kind: Boolean, Default: "true", Doc: "Add what the model expects around a prompt, BOS for instance. Must not be true with messages: the template writes its own."},
 	{Name: "return_token_strs", In: BodyTokenize, Kind: Boolean, Default: "false", Doc: "Also return the text of each token."},
 	{Name: "tokens", In: BodyDetokenize, Kind: Tokens, Min: 0, Max: maxTokenList, Required: true, Doc: "The token ids."},
 

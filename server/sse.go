@@ -69,17 +69,9 @@ func (st *stream) Close() error {
 
 // WriteTo writes the answer. Each Write of w is a flush.
 func (st *stream) WriteTo(w io.Writer) (n int64, err error) {
-	cause := errFinished
-	defer func() {
-		if p := recover(); p != nil {
-			cause = fmt.Errorf("panic: %v", p)
-			st.x.warning = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-			err = cause
-		}
-		st.job.close(cause)
-		n = int64(st.size)
-	}()
-	cause = st.run(w)
+	defer func() { n = int64(st.size) }()
+	cause := st.guarded(w)
+	st.job.close(cause)
 	if errors.Is(cause, errFinished) {
 		return 0, nil
 	}
@@ -91,6 +83,16 @@ func (st *stream) WriteTo(w io.Writer) (n int64, err error) {
 		st.x.warning = cause
 	}
 	return 0, st.write(w, appendErrorEvent(nil, asError(cause)))
+}
+
+// guarded is run, with a panic made an error: it fails this answer only.
+func (st *stream) guarded(w io.Writer) (cause error) {
+	defer func() {
+		if p := recover(); p != nil {
+			cause = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return st.run(w)
 }
 
 // appendErrorEvent ends a stream that fails in its middle: the status is long sent, and

@@ -41,11 +41,30 @@ func (s *Server) tokens(b *body) ([]int32, *Error) {
 	if given != 1 {
 		return nil, invalid("prompt", "missing_required_parameter", "one of prompt, content and messages must be given")
 	}
+	if err := b.checkTokenize(); err != nil {
+		return nil, err
+	}
 	if !b.has("messages") {
 		return s.encode(b.text("prompt")+b.text("content"), b.boolean("add_special_tokens")), nil
 	}
 	_, ids, err := s.renderBody(b)
 	return ids, err
+}
+
+// checkTokenize refuses fields that would have no effect on what is to be tokenized.
+func (b *body) checkTokenize() *Error {
+	if b.has("messages") {
+		if b.has("add_special_tokens") && b.boolean("add_special_tokens") {
+			return invalid("add_special_tokens", "invalid_value", "add_special_tokens does not go with messages: the chat template writes its own")
+		}
+		return nil
+	}
+	for _, name := range []string{"tools", "chat_template_kwargs", "add_generation_prompt", "continue_final_message"} {
+		if b.has(name) {
+			return invalid(name, "invalid_value", "%s needs messages", name)
+		}
+	}
+	return nil
 }
 
 // renderBody renders the conversation of /tokenize and /apply-template.

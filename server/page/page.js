@@ -169,12 +169,22 @@ function messageNode(index) {
 }
 
 function draw() {
+  const follow = atEnd();
   $("messages").replaceChildren(...messages.map((_, i) => messageNode(i)));
   $("empty").hidden = messages.length > 0;
   $("send").hidden = Boolean(running);
   $("stop").hidden = !running;
+  if (follow) toEnd();
   store("sessionStorage", "messages", JSON.stringify(messages.map((m) => ({ ...m, working: false }))));
 }
+
+// atEnd tells whether the reader is at the newest text, which the page then follows.
+function atEnd() {
+  const log = $("log");
+  return log.scrollHeight - log.scrollTop - log.clientHeight < 80;
+}
+
+function toEnd() { $("log").scrollTop = $("log").scrollHeight; }
 
 // redrawLast draws the answer in work, at most once a frame.
 let drawing = false;
@@ -185,10 +195,9 @@ function redrawLast() {
     drawing = false;
     const last = $("messages").lastElementChild;
     if (!last || !running) return;
-    const log = $("log");
-    const follow = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
+    const follow = atEnd();
     last.replaceWith(messageNode(messages.length - 1));
-    if (follow) log.scrollTop = log.scrollHeight;
+    if (follow) toEnd();
   });
 }
 
@@ -270,7 +279,7 @@ async function* events(response) {
 function speed(tokens, start, first, last) {
   if (!first) return "";
   let note = tokens + (tokens === 1 ? " token" : " tokens");
-  if (tokens > 1 && last > first) note += " \u00b7 " + ((tokens - 1) / ((last - first) / 1000)).toFixed(1) + " tokens/s";
+  if (tokens > 1 && last - first >= 10) note += " \u00b7 " + ((tokens - 1) / ((last - first) / 1000)).toFixed(1) + " tokens/s";
   return note + " \u00b7 first after " + ((first - start) / 1000).toFixed(2) + " s";
 }
 
@@ -280,7 +289,7 @@ async function generate() {
   messages.push(answer);
   const control = running = new AbortController();
   draw();
-  $("log").scrollTop = $("log").scrollHeight;
+  toEnd();
   const start = performance.now();
   let first = 0, last = 0, chunks = 0, tokens = 0;
   try {
