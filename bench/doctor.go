@@ -62,7 +62,7 @@ lower the figures.`,
 		Example: "  ingot doctor\n  ingot doctor --json",
 		Args:    cli.Args(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			d, err := diagnose(threads, 2*peakTime, cmd.ErrOrStderr())
+			d, err := diagnose(threads, 4*peakTime, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}

@@ -159,7 +159,7 @@ func (o *modelOptions) name() string {
 }
 
 // peakTime is how long each of the machine's peaks is measured.
-const peakTime = 200 * time.Millisecond
+const peakTime = 100 * time.Millisecond
 
 // measure prints a result for the prefill and one for each batch's decode.
 func (o *modelOptions) measure(cmd *cobra.Command, s *setup) error {

@@ -24,6 +24,7 @@ type voice struct {
 	tokenizer *tokenizer.Tokenizer
 	chat      *chat.Format // nil if the model has no template: it completes text
 	context   int          // tokens
+	reading   *reading     // told of each prompt; may be nil
 }
 
 // generation says how answers are drawn.
@@ -103,6 +104,8 @@ func (c *conversation) answer(ctx context.Context, message string, show func(cha
 	if err != nil {
 		return engine.Usage{}, err
 	}
+	c.voice.reading.begin(len(ids))
+	defer c.voice.reading.end()
 	stream, err := c.submit(ctx, ids)
 	if err != nil {
 		return engine.Usage{}, err
@@ -180,6 +183,7 @@ func (c *conversation) listen(ctx context.Context, s *engine.Stream, prompt stri
 	}
 	for {
 		ev, err := s.Next(ctx)
+		c.voice.reading.end()
 		if errors.Is(err, io.EOF) {
 			return m, pass(end())
 		}

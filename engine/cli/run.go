@@ -78,7 +78,9 @@ func (o *runOptions) run(cmd *cobra.Command, args []string) error {
 	if !info.Generates {
 		return errors.Join(fmt.Errorf("%s is a %s model that does not generate text: serve it and use /v1/embeddings", args[0], info.Arch), e.Close())
 	}
-	c := &conversation{voice: voice{e.Submit, e.Tokenizer(), e.Chat(), info.Context}, system: o.system}
+	read := &reading{out: cmd.ErrOrStderr()}
+	e.OnStep(read.step)
+	c := &conversation{voice: voice{e.Submit, e.Tokenizer(), e.Chat(), info.Context, read}, system: o.system}
 	if c.generation, err = o.generation.over(info.DefaultSampling, cmd.Flags()); err == nil {
 		err = c.generation.validate(e.Tokenizer().Vocab())
 	}

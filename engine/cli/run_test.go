@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ingot-llm/ingot/engine"
 	"github.com/ingot-llm/ingot/engine/chat"
@@ -238,6 +239,21 @@ func TestContextFull(t *testing.T) {
 	out, _ := converse(t, v, "a message that takes more than eight tokens")
 	if !strings.Contains(out, "context of 8") || !strings.Contains(out, "/clear") {
 		t.Errorf("printed %q", out)
+	}
+}
+
+// TestReading: a long prompt's reading shows until the answer begins.
+func TestReading(t *testing.T) {
+	var out bytes.Buffer
+	r := &reading{out: &out}
+	r.begin(100)
+	r.progress.next = time.Now()
+	r.step(engine.StepStats{PrefillRows: 60})
+	r.step(engine.StepStats{PrefillRows: 40})
+	r.end()
+	r.step(engine.StepStats{DecodeRows: 1})
+	if got := out.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "done=60 total=100") {
+		t.Errorf("printed %q", got)
 	}
 }
 
