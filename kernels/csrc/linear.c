@@ -30,11 +30,11 @@ static product product_for(const ctx *c, view out, view x, view w) {
 		.x_rows = x.n, .y = (float *)(void *)out.data, .y_stride = out.stride / 4, .in_div = 1};
 }
 
-/* Output rows of a task: about six tasks a thread, whole groups, at most 128 where few
- * activation rows make weights pass through once, more never helps. */
+/* Output rows of a task: about six tasks a thread, whole groups, at most 256: then the
+ * activations that a task reads from the last cache cost little beside its products. */
 static int64_t task_outs(const ctx *c, int64_t outs, int64_t pieces) {
 	int64_t g = c->table->group, n = outs * pieces / (c->threads * 6);
-	return max64(g, min64(128, n / g * g));
+	return max64(g, min64(256, n / g * g));
 }
 
 static int64_t tasks(const ctx *c, const ingot_instr *in) {

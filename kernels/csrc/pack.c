@@ -1,7 +1,7 @@
 /* PACK: activations rounded for the products of a table. In bf16 mode a row is
  *   PACK_ROWS_F32   f32 numbers rounded to bf16 (machines that multiply in f32)
  *   PACK_ROWS_BF16  bf16, padded with zeros to a multiple of 32 (vdpbf16ps)
- *   PACK_TILES      groups of 16 rows as [K/2][16][2], both dimensions padded (AMX) */
+ *   PACK_TILES      tiles of 16 rows x 32 columns, both dimensions padded (AMX, tile.h) */
 #include "elementwise.h"
 #include "pack_int8.h"
 #if defined(PACK_TILES)
@@ -33,7 +33,8 @@ static int64_t tasks(const ctx *c, const ingot_instr *in) {
 
 #if defined(PACK_TILES)
 static void pack_bf16(uint8_t *out, view x, int64_t lo, int64_t hi) {
-	for (int64_t r = lo; r < hi; r += 16) pack_tiles((uint16_t *)(void *)out + r * padded(x.cols), (const float *)(const void *)(x.data + r * x.stride), x.stride, min64(16, hi - r), x.cols);
+	for (int64_t r = lo; r < hi; r += 16)
+		pack_tiles((uint16_t *)(void *)out, ceil_div(x.n, 16), r / 16, row_f32(x, r), x.stride, min64(16, hi - r), x.cols);
 }
 #elif defined(PACK_ROWS_BF16)
 static void pack_bf16(uint8_t *out, view x, int64_t lo, int64_t hi) {

@@ -1,5 +1,7 @@
-/* Transposition of 16 x 16 dwords, and the tile layout of activations: groups of 16
- * rows as [K/2][16 rows][2], so that 16 pairs of columns are one tile of the B operand. */
+/* Transposition of 16 x 16 dwords, and the tile layout of activations: 32 columns of a
+ * group of 16 rows are one B tile, [16 pairs of columns][16 rows][2]. Tiles lie in the
+ * order of use: chunks of 512 columns, in them groups, in them columns. (With a group's
+ * columns together, chunks of all groups fell into the same few sets of the L2.) */
 #ifndef INGOT_TILE_H
 #define INGOT_TILE_H
 #include <immintrin.h>
@@ -32,10 +34,20 @@ static inline __attribute__((always_inline)) void transpose16(__m512i v[16]) {
 	memcpy(v, t, sizeof t);
 }
 
+#define CHUNK 512 /* columns that a product works on at once */
+
+/* Where the tile of group g of groups at column k starts, in elements; padded: columns
+ * rounded up to whole tiles. */
+static inline int64_t tile_at(int64_t groups, int64_t padded, int64_t g, int64_t k) {
+	int64_t begin = k / CHUNK * CHUNK, wide = padded - begin < CHUNK ? padded - begin : CHUNK;
+	return 16 * (begin * groups + g * wide + k - begin);
+}
+
 /* Up to 16 rows of f32 into one group of tiles, rounded to bf16; absent rows and columns
  * become zeros. */
-static inline void pack_tiles(uint16_t *out, const float *x, int64_t stride, int64_t rows, int64_t cols) {
-	for (int64_t k = 0; k < cols; k += 32, out += 16 * 32) {
+static inline void pack_tiles(uint16_t *out, int64_t groups, int64_t g, const float *x, int64_t stride, int64_t rows, int64_t cols) {
+	for (int64_t k = 0; k < cols; k += 32) {
+		uint16_t *to = out + tile_at(groups, (cols + 31) / 32 * 32, g, k);
 		int64_t n = cols - k < 32 ? cols - k : 32;
 		__mmask16 lo = (__mmask16)(n >= 16 ? 0xffff : (1 << n) - 1), hi = (__mmask16)(n > 16 ? (1 << (n - 16)) - 1 : 0);
 		__m512i v[16];
@@ -46,7 +58,7 @@ static inline void pack_tiles(uint16_t *out, const float *x, int64_t stride, int
 			v[r] = (__m512i)_mm512_cvtne2ps_pbh(b, a);
 		}
 		transpose16(v);
-		for (int r = 0; r < 16; r++) _mm512_storeu_si512(out + 32 * r, v[r]);
+		for (int r = 0; r < 16; r++) _mm512_storeu_si512(to + 32 * r, v[r]);
 	}
 }
 #endif
