@@ -20,7 +20,7 @@ type Rope struct {
 	// turns over the original context; Truncate rounds its ends to whole dimensions.
 	BetaFast, BetaSlow float64
 	Truncate           bool
-	// Attention multiplies cos and sin; 0 = what the scaling's paper says.
+	// Attention multiplies cos and sin, beside what the scaling's paper says.
 	Attention float64
 }
 
@@ -38,7 +38,7 @@ func readRope(k *keys, c *Config, f *Family) Rope {
 		BetaFast:  float64(k.float("rope.scaling.yarn_beta_fast", 32)),
 		BetaSlow:  float64(k.float("rope.scaling.yarn_beta_slow", 1)),
 		Truncate:  k.m.Bool("ingot.rope.yarn_truncate", true),
-		Attention: float64(k.float("rope.scaling.attn_factor", 0)),
+		Attention: float64(k.float("rope.scaling.attn_factor", k.float("rope.scaling.yarn_attn_factor", 1))),
 	}
 	if k.m.String("ingot.rope.layout", "") == "half" {
 		r.Layout = kernels.RopeHalf
@@ -64,7 +64,7 @@ func (r Rope) inverse(base float64, factors []float32) ([]float32, float32) {
 			inv[i] /= float64(factors[i])
 		}
 	}
-	mscale := 1.0
+	mscale := r.Attention
 	switch r.Scaling {
 	case "linear":
 		for i := range inv {
@@ -72,10 +72,7 @@ func (r Rope) inverse(base float64, factors []float32) ([]float32, float32) {
 		}
 	case "yarn":
 		r.yarn(base, inv)
-		mscale = 1 + 0.1*math.Log(r.Factor)
-	}
-	if r.Attention != 0 {
-		mscale = r.Attention
+		mscale *= 1 + 0.1*math.Log(r.Factor)
 	}
 	out := make([]float32, len(inv))
 	for i := range inv {
