@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ingot-llm/ingot/engine"
 	"github.com/ingot-llm/ingot/engine/cli"
 	"github.com/ingot-llm/ingot/kernels"
 )
@@ -145,7 +146,7 @@ func (d *diagnosis) print(out io.Writer) error {
 	m := d.Machine
 	fmt.Fprintf(w, "processor\t%s, %d processors, %d threads used\n", cmp.Or(m.CPU, "unknown"), m.Processors, m.Threads)
 	fmt.Fprintf(w, "features\t%s\n", cmp.Or(strings.Join(m.Features, " "), "none that kernels use"))
-	fmt.Fprintf(w, "memory\t%s, %s available%s\n", size(m.Memory), size(m.Available), m.limitText())
+	fmt.Fprintf(w, "memory\t%s, %s available%s\n", engine.Size(m.Memory), engine.Size(m.Available), m.limitText())
 	fmt.Fprintf(w, "huge pages\t%s\n", cmp.Or(m.HugePages, "unknown"))
 	fmt.Fprintf(w, "native kernels\t%s\n", cmp.Or(d.Library, "loaded"))
 	for _, t := range d.Tables {
@@ -167,7 +168,7 @@ func (m *machine) limitText() string {
 	if m.MemoryLimit == 0 {
 		return ""
 	}
-	return fmt.Sprintf(", limited to %s by the control group", size(m.MemoryLimit))
+	return fmt.Sprintf(", limited to %s by the control group", engine.Size(m.MemoryLimit))
 }
 
 func (h *tableHealth) verdict() string {

@@ -1,12 +1,13 @@
 package bench
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
+
+	"github.com/ingot-llm/ingot/engine"
 )
 
 // machine is what the system tells about itself. Fields that it does not tell are zero.
@@ -39,7 +40,7 @@ func readMachine(root string) *machine {
 	m.CPU, m.Features = cpu["model name"], kernelFeatures(cpu["flags"])
 	memory := table(readText(root, "proc/meminfo"), ":")
 	m.Memory, m.Available = kibibytes(memory["MemTotal"]), kibibytes(memory["MemAvailable"])
-	if n := cgroupLimit(root); n > 0 && n < m.Memory {
+	if n, err := engine.MemoryLimit(root); err == nil && n < m.Memory {
 		m.MemoryLimit = n
 	}
 	if fields := strings.Fields(readText(root, "proc/loadavg")); len(fields) > 0 {
@@ -104,41 +105,4 @@ func kernelFeatures(flags string) []string {
 		}
 	}
 	return out
-}
-
-// cgroupLimit returns the least memory limit of the process's control groups (version 2
-// or 1) and those above them, 0 for none.
-func cgroupLimit(root string) int64 {
-	least := int64(0)
-	for line := range strings.Lines(readText(root, "proc/self/cgroup")) {
-		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
-		if len(parts) < 3 || parts[1] != "" && parts[1] != "memory" {
-			continue
-		}
-		base, file := "sys/fs/cgroup", "memory.max"
-		if parts[1] == "memory" {
-			base, file = "sys/fs/cgroup/memory", "memory.limit_in_bytes"
-		}
-		for group := filepath.Clean("/" + parts[2]); ; group = filepath.Dir(group) {
-			n, _ := strconv.ParseInt(strings.TrimSpace(readText(root, filepath.Join(base, group, file))), 10, 64)
-			if n > 0 && (least == 0 || n < least) {
-				least = n
-			}
-			if group == "/" {
-				break
-			}
-		}
-	}
-	return least
-}
-
-// size prints a number of bytes for people, in powers of 1024.
-func size(n int64) string {
-	switch {
-	case n >= 1<<30:
-		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
-	case n >= 1<<20:
-		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
-	}
-	return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ingot-llm/ingot/engine"
 	"github.com/ingot-llm/ingot/engine/cli"
 	"github.com/ingot-llm/ingot/engine/model"
 	"github.com/ingot-llm/ingot/kernels"
@@ -242,7 +243,7 @@ func median(times []time.Duration) time.Duration {
 // fits refuses weights that take more bytes than the machine's memory.
 func fits(need int64) error {
 	if has := readMachine("/").usable(); has > 0 && need > has/10*9 {
-		return fmt.Errorf("the weights take %s, but this process may use %s: choose a smaller --shape or --type", size(need), size(has))
+		return fmt.Errorf("the weights take %s, but this process may use %s: choose a smaller --shape or --type", engine.Size(need), engine.Size(has))
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"text/tabwriter"
 	"time"
+
+	"github.com/ingot-llm/ingot/engine"
 )
 
 // result is one measurement. Limits are 0, and left out of JSON, where the machine could
@@ -63,7 +65,7 @@ func (w *writer) write(r result) error {
 	if r.LimitTokS > 0 {
 		limit, share = fmt.Sprintf("%.1f", r.LimitTokS), fmt.Sprintf("%.0f %%", 100*r.LimitShare)
 	}
-	_, err := fmt.Fprintf(w.table, "%s\t%d\t%d\t%.1f\t%s\t%s\t%s\t\n", r.Kind, r.Batch, r.Tokens, r.TokS, limit, share, size(r.RSS))
+	_, err := fmt.Fprintf(w.table, "%s\t%d\t%d\t%.1f\t%s\t%s\t%s\t\n", r.Kind, r.Batch, r.Tokens, r.TokS, limit, share, engine.Size(r.RSS))
 	return err
 }
 

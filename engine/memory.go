@@ -60,9 +60,9 @@ func Size(n int64) string {
 	}
 }
 
-// memoryLimit returns the bytes that this process may use: the machine's memory or,
-// where it is lower, the limit of one of the cgroups (v2 or v1) that it lives in.
-func memoryLimit(root string) (int64, error) {
+// MemoryLimit returns the bytes that this process may use: the machine's memory or, where
+// it is lower, the limit of one of the cgroups (v2 or v1) that it lives in. root is "/".
+func MemoryLimit(root string) (int64, error) {
 	limit, err := machineMemory(filepath.Join(root, "proc/meminfo"))
 	if err != nil {
 		return 0, err

@@ -27,7 +27,7 @@ func TestMemoryLimit(t *testing.T) {
 	check := func(want int64, files map[string]string) {
 		t.Helper()
 		files["proc/meminfo"] = meminfo
-		got, err := memoryLimit(writeTree(t, files))
+		got, err := MemoryLimit(writeTree(t, files))
 		if err != nil || got != want {
 			t.Errorf("limit of %v is %d (%v), want %d", files, got, err, want)
 		}
@@ -36,7 +36,7 @@ func TestMemoryLimit(t *testing.T) {
 	check(1<<30, map[string]string{"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/memory.max": "1073741824\n", "sys/fs/cgroup/a/b/memory.max": "max\n"})
 	check(2<<30, map[string]string{"proc/self/cgroup": "5:memory:/x\n4:cpu:/y\n", "sys/fs/cgroup/memory/x/memory.limit_in_bytes": "2147483648"})
 	check(8<<30, map[string]string{"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "9223372036854771712"})
-	if _, err := memoryLimit(t.TempDir()); err == nil {
+	if _, err := MemoryLimit(t.TempDir()); err == nil {
 		t.Error("a machine without meminfo gave no error")
 	}
 }

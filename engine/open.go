@@ -162,7 +162,7 @@ func (m *opened) plan(o *Options, log *slog.Logger) (kernels.Limits, error) {
 	p := MemoryPlan{Limit: o.Memory, Block: int64(m.model.Program.BlockBytes())}
 	if p.Limit == 0 {
 		var err error
-		if p.Limit, err = memoryLimit("/"); err != nil {
+		if p.Limit, err = MemoryLimit("/"); err != nil {
 			return limits, err
 		}
 	}

@@ -5,7 +5,6 @@ import "github.com/ingot-llm/ingot/kernels"
 // BERT (Devlin et al. 2018): an encoder; every token sees every token, norms follow the
 // residual sums. The output is the hidden states, or their pooled form.
 func bert(b *builder) kernels.Value {
-	b.Bidirectional = true
 	x := b.Add(b.Embed(b.W("token_embd"), 1), b.EmbedPositions(b.W("position_embd")), 1)
 	if b.Has("token_types") {
 		x = b.Add(x, b.EmbedRow0(b.W("token_types")), 1)

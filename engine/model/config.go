@@ -57,6 +57,8 @@ func ReadConfig(m *quant.Meta, f *Family) (Config, error) {
 		Dim:     k.count("embedding_length", maxWidth),
 		Heads:   k.count("attention.head_count", maxWidth),
 		Context: k.count("context_length", 1<<30),
+
+		Bidirectional: f.Encoder,
 	}
 	if k.err != nil {
 		return c, k.err
