@@ -46,7 +46,6 @@ func byteTokenizer(t *testing.T) *tokenizer.Tokenizer {
 type abcModel struct {
 	batch  *batch.Batch
 	logits [fakeVocab]float32
-	copies []batch.Seq
 	fail   func(b *batch.Batch) error
 	poison int32 // a token after which the logits are NaN
 }
