@@ -2,6 +2,7 @@ package server
 
 import (
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/ingot-llm/ingot/engine"
@@ -38,6 +39,7 @@ type metrics struct {
 	sizeOut         *prometheus.HistogramVec
 	refusals        *prometheus.CounterVec
 	streaming       prometheus.Gauge
+	cached          sync.Map // httpKey to *httpChildren
 }
 
 func newMetrics(name string, model Model) *metrics {
@@ -134,12 +136,35 @@ func (m *metrics) step(s engine.StepStats) {
 // refused counts a refusal. Codes come from our sources only.
 func (m *metrics) refused(code string) { m.refusals.WithLabelValues(code).Inc() }
 
+// httpKey are the labels of an answer, httpChildren what counts it: finding children by
+// their labels costs more than counting.
+type httpKey struct {
+	route, method string
+	status        int
+}
+
+type httpChildren struct {
+	requests                 prometheus.Counter
+	seconds, sizeIn, sizeOut prometheus.Observer
+}
+
+func (m *metrics) children(k httpKey) *httpChildren {
+	if c, ok := m.cached.Load(k); ok {
+		return c.(*httpChildren)
+	}
+	c, _ := m.cached.LoadOrStore(k, &httpChildren{
+		m.requests.WithLabelValues(k.route, k.method, strconv.Itoa(k.status)), m.seconds.WithLabelValues(k.route, k.method),
+		m.sizeIn.WithLabelValues(k.route, k.method), m.sizeOut.WithLabelValues(k.route, k.method)})
+	return c.(*httpChildren)
+}
+
 // answered counts an answer.
 func (m *metrics) answered(x *exchange, status, size int, took time.Duration) {
-	m.requests.WithLabelValues(x.route, x.method, strconv.Itoa(status)).Inc()
-	m.seconds.WithLabelValues(x.route, x.method).Observe(took.Seconds())
-	m.sizeIn.WithLabelValues(x.route, x.method).Observe(float64(x.size))
-	m.sizeOut.WithLabelValues(x.route, x.method).Observe(float64(size))
+	c := m.children(httpKey{x.route, x.method, status})
+	c.requests.Inc()
+	c.seconds.Observe(took.Seconds())
+	c.sizeIn.Observe(float64(x.size))
+	c.sizeOut.Observe(float64(size))
 	if status == statusClientClosed {
 		m.gone.Inc()
 	}

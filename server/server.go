@@ -196,15 +196,15 @@ func (w *inflight) finish() {
 // exchange is what the server knows of a request beside fasthttp's context. It is kept
 // under exchangeKey and lives until the answer's last byte.
 type exchange struct {
-	start   time.Time
-	id      string
-	route   string // the table's path, "none" if no route matched
-	method  string
-	key     string // the name of the caller's API key
-	size    int    // of the request's body
-	job     *job   // of generating routes
-	stream  bool   // the answer is written after the handler returned
-	warning error  // the cause of an answer with status 500
+	start  time.Time
+	id     string
+	route  string // the table's path, "none" if no route matched
+	method string
+	key    string // the name of the caller's API key
+	size   int    // of the request's body
+	job    *job   // of generating routes
+	stream bool   // the answer is written after the handler returned
+	fault  error  // the cause of an answer with status 500
 }
 
 const exchangeKey = "ingot.exchange"
@@ -231,12 +231,12 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 func (s *Server) dispatch(ctx *fasthttp.RequestCtx, x *exchange) {
 	defer func() {
 		if p := recover(); p != nil {
-			x.warning = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			x.fault = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 			x.stream = false
 			if x.job != nil {
 				x.job.close(errFinished)
 			}
-			writeError(ctx, asError(x.warning))
+			writeError(ctx, asError(x.fault))
 		}
 	}()
 	r, err := s.admit(ctx, x)
@@ -284,7 +284,7 @@ func (s *Server) admit(ctx *fasthttp.RequestCtx, x *exchange) (*route, *Error) {
 func (s *Server) fail(ctx *fasthttp.RequestCtx, err error) {
 	e := asError(err)
 	if e.Status == fasthttp.StatusInternalServerError {
-		exchangeOf(ctx).warning = err
+		exchangeOf(ctx).fault = err
 	}
 	s.metrics.refused(e.Code)
 	writeError(ctx, e)
@@ -307,9 +307,9 @@ func (s *Server) finish(x *exchange, status, size int) {
 		attrs = append(attrs, slog.Int("prompt_tokens", u.PromptTokens), slog.Int("output_tokens", u.CompletionTokens),
 			slog.String("end", x.job.endedBy()))
 	}
-	if x.warning != nil {
+	if x.fault != nil {
 		level = slog.LevelError
-		attrs = append(attrs, slog.Any("error", x.warning))
+		attrs = append(attrs, slog.Any("error", x.fault))
 	}
 	s.log.LogAttrs(context.Background(), level, "server: request", attrs...)
 	s.work.finish()

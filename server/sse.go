@@ -80,7 +80,7 @@ func (st *stream) WriteTo(w io.Writer) (n int64, err error) {
 		return 0, cause
 	}
 	if st.status == fasthttp.StatusInternalServerError {
-		st.x.warning = cause
+		st.x.fault = cause
 	}
 	return 0, st.write(w, appendErrorEvent(nil, asError(cause)))
 }
