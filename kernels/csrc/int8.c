@@ -12,6 +12,7 @@
 typedef struct {
 	ALIGNED uint8_t q[PANEL_COLS / 4][64];
 	ALIGNED float scale[16][16], min[16][16]; /* by group of the panel */
+	ahead next; /* asked for while this panel is unpacked */
 } panel;
 
 typedef const uint8_t *const rows16[16];
@@ -38,6 +39,7 @@ INLINE vi field(vi v, int n, int to, uint8_t mask) {
 INLINE void nibble_blocks(panel *p, rows16 rows, int blocks, int bytes, int at, const uint8_t *table) {
 	for (int b = 0; b < blocks; b++) {
 		vi v[4];
+		look_ahead(&p->next, b, blocks);
 		vi_columns(v, rows, b * bytes + at);
 		for (int d = 0; d < 4; d++) {
 			vi lo = low4(v[d]), hi = high4(v[d]);
@@ -109,6 +111,7 @@ static void q8_0(panel *p, rows16 rows, int blocks) {
 	halves(p->scale, rows, blocks, 34, 0, 1);
 	for (int d = 0; d < 2 * blocks; d++) {
 		vi v[4];
+		look_ahead(&p->next, d, 2 * blocks);
 		vi_columns(v, rows, d / 2 * 34 + 2 + d % 2 * 16);
 		for (int i = 0; i < 4; i++) vi_store(p->q[4 * d + i], vi_xor(v[i], vi_bytes(0x80)));
 	}
@@ -140,6 +143,7 @@ static void q4_k(panel *p, rows16 rows, int blocks) {
 	scales_k4(p, rows);
 	for (int c = 0; c < 8; c++) {
 		vi v[4];
+		look_ahead(&p->next, c, 8);
 		vi_columns(v, rows, 16 + 16 * c);
 		for (int i = 0; i < 4; i++) {
 			vi_store(p->q[c / 2 * 16 + c % 2 * 4 + i], low4(v[i]));
@@ -155,6 +159,7 @@ static void q5_k(panel *p, rows16 rows, int blocks) {
 		vi h[4], v[4];
 		vi_columns(h, rows, 16 + 16 * half);
 		for (int c = 0; c < 4; c++) {
+			look_ahead(&p->next, 4 * half + c, 8);
 			vi_columns(v, rows, 48 + 32 * c + 16 * half);
 			for (int i = 0; i < 4; i++) {
 				vi_store(p->q[16 * c + 4 * half + i], vi_or(low4(v[i]), field(h[i], 2 * c, 4, 1)));
@@ -180,6 +185,7 @@ static void q6_k(panel *p, rows16 rows, int blocks) {
 	for (int c = 0; c < 4; c++) { /* half of the block, half of 32 columns */
 		vi q[4], l[4], m[4];
 		int at = c / 2, half = c % 2;
+		look_ahead(&p->next, c, 4);
 		vi_columns(q, rows, 128 + 32 * at + 16 * half);
 		vi_columns(l, rows, 64 * at + 16 * half);
 		vi_columns(m, rows, 64 * at + 32 + 16 * half);
@@ -372,7 +378,7 @@ static void rows_tile(const product *p, int64_t o, int64_t r0, int64_t n, work *
 	for (int64_t k = 0; k < p->k; k += PANEL_COLS) {
 		int blocks = (int)min64(PANEL_COLS, p->k - k) / 32;
 		for (int r = 0; r < 16; r++) rows[r] = p->w + min64(o + r, p->o1 - 1) * p->w_stride + k / t->elems * t->bytes;
-		prefetch_rows(p, o + 16, 16, k, PANEL_COLS);
+		w->panel.next = ahead_of(p, o + 16, 16, k, 32 * blocks);
 		if (unpack)
 			unpack(&w->panel, rows, blocks);
 		else

@@ -108,14 +108,25 @@ static inline int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 static inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/* Asks memory for the share that columns k .. k+cols have of the n weight rows from o:
- * what the task works on next. */
-static inline void prefetch_rows(const product *p, int64_t o, int64_t n, int64_t k, int64_t cols) {
+/* What a task works on next: the share that columns k .. k+cols have of the n weight rows
+ * from o, as one run of bytes. Asked for in order and a little at a time, it starts the
+ * processor's own prefetch of runs; a burst would hold up the loads behind it. */
+typedef struct {
+	const uint8_t *data;
+	int64_t bytes;
+} ahead;
+
+static inline ahead ahead_of(const product *p, int64_t o, int64_t n, int64_t k, int64_t cols) {
 	n = min64(n, p->o_all - o);
-	if (n <= 0) return;
-	const uint8_t *base = p->w + o * p->w_stride;
-	int64_t bytes = n * p->w_stride, lo = bytes * k / p->k, hi = min64(bytes, bytes * (k + cols) / p->k + 63);
-	for (int64_t i = lo; i < hi; i += 64) __builtin_prefetch(base + i, 0, 2);
+	if (n <= 0) return (ahead){p->w, 0};
+	int64_t bytes = n * p->w_stride, lo = bytes * k / p->k, hi = min64(bytes, bytes * (k + cols) / p->k);
+	return (ahead){p->w + o * p->w_stride + lo, hi - lo};
+}
+
+/* Asks for part i of parts. */
+static inline void look_ahead(const ahead *a, int64_t i, int64_t parts) {
+	int64_t hi = a->bytes * (i + 1) / parts;
+	for (int64_t at = a->bytes * i / parts; at < hi; at += 64) __builtin_prefetch(a->data + at, 0, 2);
 }
 
 /* Packed int8 activations: one record per row and block of 32 columns. */
