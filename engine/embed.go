@@ -35,7 +35,7 @@ func (e *Engine) Embed(ctx context.Context, inputs [][]int32) ([][]float32, erro
 func (e *Engine) checkInputs(inputs [][]int32) error {
 	for i, in := range inputs {
 		if len(in) == 0 {
-			return fmt.Errorf("input %d is empty", i)
+			return &InvalidError{fmt.Errorf("input %d is empty", i)}
 		}
 		if limit := e.cfg.Sched.MaxContext; len(in) > limit {
 			return &TooLongError{PromptTokens: len(in), Limit: limit, What: "context length"}

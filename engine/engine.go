@@ -83,7 +83,7 @@ func New(cfg Config) (*Engine, error) {
 
 // Submit queues a request. The stream's events end with one finish per sequence; when
 // ctx ends before that, the request is dropped by the next step. Errors: ErrQueueFull,
-// ErrClosed, *TooLongError, or what is wrong with the request.
+// ErrClosed, *TooLongError or *InvalidError.
 func (e *Engine) Submit(ctx context.Context, r Request) (*Stream, error) {
 	if e.draining.Load() {
 		return nil, ErrClosed
@@ -145,7 +145,7 @@ func (e *Engine) tooLong(t *task, err error) error {
 	if long.PromptTokens+long.MaxTokens > long.Limit {
 		return long
 	}
-	return fmt.Errorf("%w", err)
+	return &InvalidError{err}
 }
 
 // Drain refuses new requests and waits until those inside have ended or ctx has.

@@ -30,6 +30,7 @@ func TestHowSequencesEnd(t *testing.T) {
 	check("end token", func(r *Request) {}, "wxyz", 5, FinishStop)
 	check("length", func(r *Request) { r.MaxTokens = 2 }, "wx", 2, FinishLength)
 	check("end token ignored", func(r *Request) { r.Sampling.IgnoreEOS, r.MaxTokens = true, 6 }, "wxyz", 6, FinishLength)
+	check("control tokens shown", func(r *Request) { r.Sampling.IgnoreEOS, r.KeepSpecial, r.MaxTokens = true, true, 6 }, "wxyz</s></s>", 6, FinishLength)
 	check("stop string", func(r *Request) { r.Stop = []string{"yz"} }, "wx", 4, FinishStop)
 	check("part of a stop string", func(r *Request) { r.Stop = []string{"z!"} }, "wxyz", 5, FinishStop)
 	a := check("stop token", func(r *Request) { r.Sampling.StopIDs = []int32{tokByte + 'y'} }, "wx", 3, FinishStop)
@@ -153,8 +154,11 @@ func TestRefusals(t *testing.T) {
 		t.Helper()
 		r := ask("abc", 10)
 		change(&r)
-		if _, err := e.Submit(t.Context(), r); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error %v does not say %q", err, want)
+		var invalid *InvalidError
+		var long *TooLongError
+		_, err := e.Submit(t.Context(), r)
+		if err == nil || !strings.Contains(err.Error(), want) || !errors.As(err, &invalid) && !errors.As(err, &long) {
+			t.Errorf("error %v does not say %q, or is the caller's fault and does not say so", err, want)
 		}
 	}
 	check("prompt is empty", func(r *Request) { r.Prompt = nil })

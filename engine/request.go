@@ -20,6 +20,14 @@ var (
 	ErrNoEmbeddings = errors.New("this model makes text, not embeddings")
 )
 
+// InvalidError: what is wrong with a request, whatever the engine's state.
+type InvalidError struct{ Err error }
+
+func (e *InvalidError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what is wrong.
+func (e *InvalidError) Unwrap() error { return e.Err }
+
 // TooLongError: a request that can never fit this engine, whatever the load.
 type TooLongError struct {
 	PromptTokens, MaxTokens, Limit int

@@ -39,7 +39,7 @@ type sequence struct {
 func (e *Engine) newTask(r Request) (*task, error) {
 	r.Sampling.EOS = e.cfg.EndTokens
 	if err := e.check(&r); err != nil {
-		return nil, err
+		return nil, &InvalidError{err}
 	}
 	t := &task{id: e.nextID.Add(1), req: r, seqs: make([]sequence, r.N), open: r.N}
 	t.stream = NewStream(r.N, func() { e.cancel(t) })

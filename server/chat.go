@@ -105,6 +105,7 @@ func (s *Server) renderChat(a *chatAnswer, b *body, req *engine.Request) *Error 
 		return err
 	}
 	a.prompt, req.Prompt = ids, ids
+	req.KeepSpecial = s.model.Chat.Family().Marked()
 	a.choices = make([]chatChoice, req.N)
 	for i := range a.choices {
 		a.choices[i].parser = s.model.Chat.Parser(text)

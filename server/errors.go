@@ -42,11 +42,14 @@ func invalid(param, code, format string, args ...any) *Error {
 func asError(err error) *Error {
 	var own *Error
 	var long *engine.TooLongError
+	var bad *engine.InvalidError
 	switch {
 	case errors.As(err, &own):
 		return own
 	case errors.As(err, &long):
 		return invalid("", "context_length_exceeded", "%s", long.Error())
+	case errors.As(err, &bad):
+		return invalid("", "", "%s", bad.Error())
 	case errors.Is(err, engine.ErrQueueFull):
 		return &Error{Status: fasthttp.StatusTooManyRequests, Message: "the server is overloaded: " + err.Error(),
 			Type: "rate_limit_error", Code: "overloaded", RetryAfter: 1}

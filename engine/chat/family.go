@@ -19,6 +19,10 @@ var familyNames = [...]string{"plain", "hermes", "llama3", "mistral", "harmony"}
 // String returns the family's name in lower case.
 func (f Family) String() string { return familyNames[f] }
 
+// Marked reports whether the family's markers are control tokens, so that the Parser needs
+// them in the text: a detokenizer must not leave them out.
+func (f Family) Marked() bool { return f != Plain }
+
 // detectFamily recognises a family by the markers that its templates write for tool calls.
 func detectFamily(template string) Family {
 	has := func(s string) bool { return strings.Contains(template, s) }

@@ -163,6 +163,7 @@ func (c *conversation) submit(ctx context.Context, ids []int32) (*engine.Stream,
 	}
 	return c.voice.submit(ctx, engine.Request{
 		Prompt: ids, Sampling: c.generation.params(), N: 1, MaxTokens: room, Logprobs: -1, PromptLogprobs: -1,
+		KeepSpecial: c.voice.chat != nil && c.voice.chat.Family().Marked(),
 	})
 }
 
