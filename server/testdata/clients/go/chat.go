@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -138,7 +139,7 @@ func (w *world) chatLogprobs(ctx context.Context) error {
 	}
 	for _, t := range tokens {
 		falling := slices.IsSortedFunc(t.TopLogprobs, func(a, b openai.ChatCompletionTokenLogprobTopLogprob) int {
-			return int(max(-1, min(1, 1e9*(b.Logprob-a.Logprob))))
+			return cmp.Compare(b.Logprob, a.Logprob)
 		})
 		findings = append(findings, equal("alternatives", len(t.TopLogprobs), 5), that(falling, "not sorted: %s", t.RawJSON()),
 			equal("the likeliest at temperature 0", t.TopLogprobs[0].Logprob, t.Logprob))
