@@ -66,7 +66,7 @@ func checkShape(t *testing.T, s shape, typ string) {
 		t.Fatalf("%s in %s: %v", s.name, typ, err)
 	}
 	defer m.Program.Close()
-	l, err := newLoad(m, kernels.Reference, 2, 24)
+	l, err := newLoad(m, kernels.Reference, 2, 17, 24)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func checkShape(t *testing.T, s shape, typ string) {
 	if _, err := l.prefill(context.Background(), 17); err != nil {
 		t.Fatal(err)
 	}
-	l.spread(2, 17)
+	l.spread(2, 17, 17)
 	if _, err := l.decode(context.Background(), 2, 17, 3, func() {}); err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestSpread(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Program.Close()
-	l, err := newLoad(m, kernels.Reference, 3, 40)
+	l, err := newLoad(m, kernels.Reference, 3, 33, 40)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestSpread(t *testing.T) {
 	if _, err := l.prefill(context.Background(), 33); err != nil {
 		t.Fatal(err)
 	}
-	l.spread(3, 33)
+	l.spread(3, 33, 33)
 	l.batch = kernels.Batch{RowStart: []int32{0}, TableStart: []int32{0}}
 	for s := range 3 {
 		l.add(s, 33, 1)
@@ -284,7 +284,7 @@ func TestFits(t *testing.T) {
 }
 
 func TestDiagnose(t *testing.T) {
-	d, err := diagnose(0, 5*time.Millisecond, &bytes.Buffer{})
+	d, err := diagnose(0, 30*time.Millisecond, &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -292,7 +292,7 @@ func TestDiagnose(t *testing.T) {
 	if last.Name != "reference" || d.Chosen == "" || d.Why == "" || d.Machine.Memory < 1<<28 || d.Machine.Threads < 1 || d.Machine.CPU == "" {
 		t.Errorf("diagnosis %+v of %+v", d, d.Machine)
 	}
-	if (d.All != nil) != (d.Library == "") || d.All != nil && (d.All.ReadGBs < 0.1 || d.Single.Threads != 1) {
+	if (d.All != nil) != (d.Library == "") || d.All != nil && (d.All.ReadGBs <= 0 || d.Single.Threads != 1) {
 		t.Errorf("measured %v, library %q", d.All, d.Library)
 	}
 	var out bytes.Buffer

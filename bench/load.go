@@ -20,13 +20,13 @@ type load struct {
 	batch  kernels.Batch
 }
 
-// newLoad takes the memory for seqs sequences of up to tokens tokens each. The model
-// stays the caller's.
-func newLoad(m *model.Model, t *kernels.Table, seqs, tokens int) (*load, error) {
+// newLoad takes the memory for prompts of up to prompt tokens and seqs sequences of up to
+// tokens tokens each. The model stays the caller's.
+func newLoad(m *model.Model, t *kernels.Table, seqs, prompt, tokens int) (*load, error) {
 	blocks := blocksFor(tokens)
-	rows := max(min(tokens, chunk), seqs)
+	rows := max(min(prompt, chunk), seqs)
 	if m.Family.Encoder {
-		rows = tokens // an encoder sees its text at once
+		rows = prompt // an encoder sees its text at once
 	}
 	r, err := kernels.NewRunner(m.Program, t, kernels.Limits{Tokens: rows, LogitRows: seqs, Seqs: seqs, Blocks: seqs * blocks})
 	if err != nil {
@@ -88,11 +88,14 @@ func (l *load) prefill(ctx context.Context, n int) (time.Duration, error) {
 	return time.Since(start), nil
 }
 
-// spread gives every sequence the keys and values of the first one's n tokens.
-func (l *load) spread(seqs, n int) {
-	for s := 1; s < seqs; s++ {
-		for i := range blocksFor(n) {
-			l.runner.CopyBlock(i, s*l.blocks+i)
+// spread gives every sequence tokens keys and values: those of the first one's n, over
+// and over. A key's position is of no matter to the time.
+func (l *load) spread(seqs, n, tokens int) {
+	for s := range seqs {
+		for i := range blocksFor(tokens) {
+			if from := i % blocksFor(n); s > 0 || i != from {
+				l.runner.CopyBlock(from, s*l.blocks+i)
+			}
 		}
 	}
 }

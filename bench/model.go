@@ -22,7 +22,8 @@ import (
 // modelOptions are the flags of ingot bench model.
 type modelOptions struct {
 	model, shape, mix          string
-	prompt, gen, repeat        int
+	prompt, gen, context       int
+	repeat, warmup             int
 	batch                      []int
 	threads                    int
 	table, activations, kvType string
@@ -42,7 +43,8 @@ memory and arithmetic, as measured, allow at most.
 --shape makes a model with random weights in memory, so no file is needed:
 ` + shapeNames() + ".",
 		Example: `  ingot bench model --shape smol-135m --type Q4_0 --prompt 512 --gen 64 --batch 1,8,16
-  ingot bench model --model model.gguf --threads 2 --json`,
+  ingot bench model --model model.gguf --threads 2 --json
+  ingot bench model --shape llama-1b --context 8192 --kv-type q8_0   # decoding a long context`,
 		Args: cli.Args(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
@@ -53,7 +55,9 @@ memory and arithmetic, as measured, allow at most.
 	f.IntVar(&o.prompt, "prompt", 512, "tokens of the prompt")
 	f.IntVar(&o.gen, "gen", 64, "tokens to decode for each sequence; 0 measures the prefill alone")
 	f.IntSliceVar(&o.batch, "batch", []int{1}, "sequences that decode together, a list")
+	f.IntVar(&o.context, "context", 0, "tokens before the first decoded one, where more than the prompt: copies of its keys")
 	f.IntVar(&o.repeat, "repeat", 3, "prefills, of which the median counts")
+	f.IntVar(&o.warmup, "warmup", 1, "prefills, and decoding steps of each batch, that do not count")
 	f.IntVar(&o.threads, "threads", 0, "threads (0: one for each processor)")
 	f.StringVar(&o.table, "table", "auto", "kernel table: auto or one that ingot doctor lists")
 	f.StringVar(&o.activations, "activations", "auto", "activations at block-quantized weights: auto, bf16 or int8")
@@ -70,8 +74,12 @@ func (o *modelOptions) check() error {
 		return cli.Usagef("--prompt is %d, want at least 1", o.prompt)
 	case o.gen < 0:
 		return cli.Usagef("--gen is %d, want at least 0", o.gen)
+	case o.context != 0 && o.context < o.prompt:
+		return cli.Usagef("--context is %d, want 0 or at least the prompt's %d", o.context, o.prompt)
 	case o.repeat < 1:
 		return cli.Usagef("--repeat is %d, want at least 1", o.repeat)
+	case o.warmup < 0:
+		return cli.Usagef("--warmup is %d, want at least 0", o.warmup)
 	case len(o.batch) == 0 || slices.Min(o.batch) < 1:
 		return cli.Usagef("--batch is %v, want sizes of at least 1", o.batch)
 	case o.threads < 0:
@@ -105,7 +113,7 @@ func (o *modelOptions) run(cmd *cobra.Command) error {
 		return err
 	}
 	defer src.Close()
-	m, err := model.Load(src, model.Options{Activations: act, KV: kv, Context: o.prompt + o.gen})
+	m, err := model.Load(src, model.Options{Activations: act, KV: kv, Context: o.tokens()})
 	p.Done()
 	if err != nil {
 		return err
@@ -113,6 +121,12 @@ func (o *modelOptions) run(cmd *cobra.Command) error {
 	defer m.Program.Close()
 	return o.measure(cmd, &setup{lib: lib, table: table, act: act, kv: kv, model: m})
 }
+
+// decodeFrom is how many tokens stand before the first decoded one.
+func (o *modelOptions) decodeFrom() int { return max(o.prompt, o.context) }
+
+// tokens is the most that a sequence has.
+func (o *modelOptions) tokens() int { return o.decodeFrom() + o.warmup + o.gen }
 
 // setup is what is measured, and on what.
 type setup struct {
@@ -168,11 +182,11 @@ func (o *modelOptions) measure(cmd *cobra.Command, s *setup) error {
 	if err != nil && s.lib.Err() == nil {
 		return err // without the library there is no limit to show; Select has said why
 	}
-	gen := o.gen
+	gen, tokens := o.gen, o.tokens()
 	if s.model.Family.Encoder || s.model.Scores {
-		gen = 0
+		gen, tokens = 0, o.prompt
 	}
-	l, err := newLoad(s.model, s.table, slices.Max(o.batch), o.prompt+gen)
+	l, err := newLoad(s.model, s.table, slices.Max(o.batch), o.prompt, tokens)
 	if err != nil {
 		return err
 	}
@@ -201,38 +215,48 @@ func (o *modelOptions) typeName(m *model.Model) string {
 
 // runs measures the prefill, then each batch's decode, and reports each.
 func (o *modelOptions) runs(ctx context.Context, l *load, line *roofline, gen int, p *cli.Progress, report func(result) error) error {
-	done, total := int64(0), int64(o.repeat+gen*len(o.batch))
+	done, total := int64(0), int64(o.warmup+o.repeat+(o.warmup+gen)*len(o.batch))
 	tick := func() { done++; p.Set(done, total) }
 	if err := l.step(1, 0, 1); err != nil { // brings the weights into memory
 		return err
 	}
-	var times []time.Duration
-	for range o.repeat {
-		t, err := l.prefill(ctx, o.prompt)
-		if err != nil {
-			return err
-		}
-		times = append(times, t)
-		tick()
+	took, err := o.prefills(ctx, l, tick)
+	if err != nil {
+		return err
 	}
 	r := result{Kind: "prefill", Batch: 1, Tokens: o.prompt}
-	r.rate(o.prompt, median(times), line.tokensPerSecond(min(o.prompt, chunk), 1, o.prompt/2))
+	r.rate(o.prompt, took, line.tokensPerSecond(min(o.prompt, chunk), 1, o.prompt/2))
 	if err := report(r); err != nil || gen == 0 {
 		return err
 	}
-	l.spread(slices.Max(o.batch), o.prompt)
+	from := o.decodeFrom()
+	l.spread(slices.Max(o.batch), o.prompt, from)
 	for _, n := range o.batch {
-		times, err := l.decode(ctx, n, o.prompt, gen, tick)
+		times, err := l.decode(ctx, n, from, o.warmup+gen, tick)
 		if err != nil {
 			return err
 		}
-		r := result{Kind: "decode", Batch: n, Tokens: n * gen}
-		r.rate(n, median(times), line.tokensPerSecond(n, n, o.prompt+gen/2))
+		r := result{Kind: "decode", Batch: n, Tokens: n * gen, Context: from}
+		r.rate(n, median(times[o.warmup:]), line.tokensPerSecond(n, n, from+o.warmup+gen/2))
 		if err := report(r); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// prefills returns the median time of a prompt.
+func (o *modelOptions) prefills(ctx context.Context, l *load, tick func()) (time.Duration, error) {
+	var times []time.Duration
+	for range o.warmup + o.repeat {
+		t, err := l.prefill(ctx, o.prompt)
+		if err != nil {
+			return 0, err
+		}
+		times = append(times, t)
+		tick()
+	}
+	return median(times[o.warmup:]), nil
 }
 
 func median(times []time.Duration) time.Duration {

@@ -21,8 +21,9 @@ type result struct {
 	KVType      string  `json:"kv_type"`
 	Threads     int     `json:"threads"`
 	Batch       int     `json:"batch"`
-	Prompt      int     `json:"prompt"` // tokens before the first decoded one
-	Tokens      int     `json:"tokens"` // computed in one measurement
+	Prompt      int     `json:"prompt"`           // tokens
+	Context     int     `json:"context,omitzero"` // tokens before the first decoded one
+	Tokens      int     `json:"tokens"`           // computed in one measurement
 	TokS        float64 `json:"tok_s"`
 	LimitTokS   float64 `json:"limit_tok_s,omitzero"`
 	LimitShare  float64 `json:"limit_share,omitzero"`

@@ -50,7 +50,11 @@ func (r *roofline) cacheBytes(context int) int64 {
 // productPeak returns the measured peak of the instruction that the table's products
 // rest on, for the type that most of the weights have.
 func productPeak(p *kernels.Program, t *kernels.Table, act kernels.Activations, peaks kernels.Peaks) float64 {
-	weights := mainType(p)
+	return weightPeak(mainType(p), t, act, peaks)
+}
+
+// weightPeak returns the peak for weights of one type, 0 where it is unknown.
+func weightPeak(weights quant.DType, t *kernels.Table, act kernels.Activations, peaks kernels.Peaks) float64 {
 	switch {
 	case t == kernels.Reference:
 		return 0 // plain Go has no instruction of its own to be measured by
