@@ -339,25 +339,47 @@ INLINE void times_rows(const panel *p, int blocks, const act_block *const *a, fl
 	for (; r < n; r++) times_panel(p, blocks, a + r, sum + r, 1, f);
 }
 
-static void times(const panel *p, int blocks, const act_block *const *a, float (*sum)[16], int64_t n, const block_type *t) {
-	int32_t offset = t->shift ? 1 << t->shift : 0;
-	if (t->shift == 7)
-		times_rows(p, blocks, a, sum, n, (form){32, 0, 1, WIDE_OFFSET});
-	else if (t->group == 32 && !t->has_min)
-		times_rows(p, blocks, a, sum, n, (form){32, 0, 0, offset});
-	else if (t->group == 32)
-		times_rows(p, blocks, a, sum, n, (form){32, 1, 0, 0});
-	else if (!t->has_min)
-		times_rows(p, blocks, a, sum, n, (form){16, 0, 0, offset});
-	else
-		times_rows(p, blocks, a, sum, n, (form){16, 1, 0, 0});
-}
+#if defined(PACK_TILES)
+#include "amx_int8.h"
+#endif
 
 typedef struct {
 	panel panel;
 	ALIGNED float sum[ROW_TILE][16];
 	const act_block *a[ROW_TILE], *at[ROW_TILE];
+#if defined(PACK_TILES)
+	tile_sums tiles;
+	const act_tile *tile; /* of the first row at the panel's columns; NULL where rows are listed */
+	int64_t tile_stride;
+#endif
 } work;
+
+/* All rows times the panel: what tiles can take last, since they want signed bytes. */
+INLINE void times_form(work *w, int blocks, int64_t n, form f) {
+#if defined(PACK_TILES)
+	int64_t whole = w->tile ? n / TILE_ROWS * TILE_ROWS : 0;
+	times_rows(&w->panel, blocks, w->at + whole, w->sum + whole, n - whole, f);
+	if (!whole) return;
+	make_signed(&w->panel, blocks, f.wide ? 128 : f.offset);
+	tile_rows(&w->panel, blocks, w->tile, w->tile_stride, w->sum, whole, &w->tiles, f);
+#else
+	times_rows(&w->panel, blocks, w->at, w->sum, n, f);
+#endif
+}
+
+static void times(work *w, int blocks, int64_t n, const block_type *t) {
+	int32_t offset = t->shift ? 1 << t->shift : 0;
+	if (t->shift == 7)
+		times_form(w, blocks, n, (form){32, 0, 1, WIDE_OFFSET});
+	else if (t->group == 32 && !t->has_min)
+		times_form(w, blocks, n, (form){32, 0, 0, offset});
+	else if (t->group == 32)
+		times_form(w, blocks, n, (form){32, 1, 0, 0});
+	else if (!t->has_min)
+		times_form(w, blocks, n, (form){16, 0, 0, offset});
+	else
+		times_form(w, blocks, n, (form){16, 1, 0, 0});
+}
 
 static void store(const product *p, int64_t o, int64_t r0, int64_t n, float (*sum)[16]) {
 	int64_t outs = min64(16, p->o1 - o);
@@ -384,7 +406,11 @@ static void rows_tile(const product *p, int64_t o, int64_t r0, int64_t n, work *
 		else
 			unpack_any(&w->panel, rows, t, blocks);
 		for (int64_t r = 0; r < n; r++) w->at[r] = w->a[r] + k / 32;
-		times(&w->panel, blocks, w->at, w->sum, n, t);
+#if defined(PACK_TILES)
+		w->tile_stride = act_blocks(p->k);
+		w->tile = p->list ? NULL : act_tiles(p->x, p->x_rows, p->k) + r0 / TILE_ROWS * w->tile_stride + k / 32;
+#endif
+		times(w, blocks, n, t);
 	}
 	store(p, o, r0, n, w->sum);
 }
@@ -393,9 +419,15 @@ void NAME(product_int8)(const product *p, void *scratch) {
 	work *w = scratch;
 	int64_t blocks = ceil_div(p->k, 32);
 	const act_block *x = p->x;
+#if defined(PACK_TILES)
+	tile_shapes(ingot_block_type(p->type)->group);
+#endif
 	for (int64_t r0 = 0; r0 < p->rows; r0 += ROW_TILE) {
 		int64_t n = min64(ROW_TILE, p->rows - r0);
 		for (int64_t r = 0; r < n; r++) w->a[r] = x + (p->list ? p->list[r0 + r] / p->in_div : r0 + r) * blocks;
 		for (int64_t o = p->o0; o < p->o1; o += 16) rows_tile(p, o, r0, n, w);
 	}
+#if defined(PACK_TILES)
+	_tile_release();
+#endif
 }

@@ -63,6 +63,7 @@ struct table {
 	product_fn f32, bf16, int8; /* by the type of the activations */
 	int64_t group; /* rows of W that bf16 takes together: o0 is a multiple */
 	int64_t (*pack_bf16_bytes)(int64_t rows, int64_t cols);
+	int64_t (*pack_int8_bytes)(int64_t rows, int64_t cols);
 };
 
 /* An operand in one step: rows counted. */
@@ -135,4 +136,18 @@ typedef struct {
 	float scale;
 	int32_t minus_sum[3]; /* -(sum of q): first half, second half, both */
 } act_block;
+
+/* The same of 16 rows, for tables with tiles: behind the rows' records lie those of each
+ * whole group of 16 rows, a group's blocks one after another. */
+typedef struct {
+	int8_t q[16][32];
+	float scale[16];
+	int32_t minus_sum[3][16];
+} act_tile;
+
+static inline int64_t act_blocks(int64_t cols) { return ceil_div(cols, 32); }
+
+static inline act_tile *act_tiles(const void *packed, int64_t rows, int64_t cols) {
+	return (act_tile *)((uint8_t *)packed + ceil_div(rows * act_blocks(cols) * (int64_t)sizeof(act_block), 64) * 64);
+}
 #endif

@@ -92,7 +92,7 @@ EXPORT int32_t ingot_pack_size(ingot_pack_size_args *a) {
 	if (a->dtype == INGOT_PACK_BF16)
 		a->bytes = ingot_tables[a->table]->pack_bf16_bytes(a->rows, a->cols);
 	else if (a->dtype == INGOT_PACK_INT8)
-		a->bytes = a->rows * ceil_div(a->cols, 32) * (int64_t)sizeof(act_block);
+		a->bytes = ingot_tables[a->table]->pack_int8_bytes(a->rows, a->cols);
 	else
 		return INGOT_ERR_OP;
 	return 0;

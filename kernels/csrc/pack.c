@@ -24,6 +24,15 @@ int64_t NAME(pack_bf16_bytes)(int64_t rows, int64_t cols) {
 #endif
 }
 
+int64_t NAME(pack_int8_bytes)(int64_t rows, int64_t cols) {
+#if defined(PACK_TILES)
+	const act_tile *tiles = act_tiles(NULL, rows, cols);
+	return (int64_t)(uintptr_t)(tiles + rows / 16 * act_blocks(cols));
+#else
+	return rows * act_blocks(cols) * (int64_t)sizeof(act_block);
+#endif
+}
+
 static int64_t tasks(const ctx *c, const ingot_instr *in) {
 	view out = view_of(c, in->out[0]), x = view_of(c, in->in[0]);
 	if (!out.data || !is_f32(x) || out.n != x.n || out.cols != x.cols) return -1;
@@ -56,6 +65,29 @@ static void pack_bf16(uint8_t *out, view x, int64_t lo, int64_t hi) {
 }
 #endif
 
+#if defined(PACK_TILES)
+/* Copies the records of 16 rows, block by block, to where tiles are loaded from. */
+static void pack_group(act_tile *to, const act_block *from, int64_t blocks) {
+	for (int64_t b = 0; b < blocks; b++)
+		for (int r = 0; r < 16; r++) {
+			const act_block *x = from + r * blocks + b;
+			memcpy(to[b].q[r], x->q, 32);
+			to[b].scale[r] = x->scale;
+			for (int i = 0; i < 3; i++) to[b].minus_sum[i][r] = x->minus_sum[i];
+		}
+}
+#endif
+
+static void pack_int8(uint8_t *out, view x, int64_t lo, int64_t hi) {
+	int64_t blocks = act_blocks(x.cols);
+	act_block *rows = (act_block *)(void *)out;
+	for (int64_t r = lo; r < hi; r++) quantize_row(rows + r * blocks, row_f32(x, r), x.cols);
+#if defined(PACK_TILES)
+	for (int64_t r = lo; r + 16 <= hi; r += 16)
+		pack_group(act_tiles(out, x.n, x.cols) + r / 16 * blocks, rows + r * blocks, blocks);
+#endif
+}
+
 static void run(const ctx *c, const ingot_instr *in, int64_t task, void *scratch) {
 	(void)scratch;
 	view out = view_of(c, in->out[0]), x = view_of(c, in->in[0]);
@@ -63,12 +95,10 @@ static void run(const ctx *c, const ingot_instr *in, int64_t task, void *scratch
 	task_rows(ceil_div(x.n, ROWS_TOGETHER), x.cols * ROWS_TOGETHER, task, &lo, &hi);
 	lo *= ROWS_TOGETHER;
 	hi = min64(x.n, hi * ROWS_TOGETHER);
-	if (out.dtype == INGOT_PACK_BF16) {
+	if (out.dtype == INGOT_PACK_BF16)
 		pack_bf16(out.data, x, lo, hi);
-		return;
-	}
-	int64_t blocks = ceil_div(x.cols, 32);
-	for (int64_t r = lo; r < hi; r++) quantize_row((act_block *)(void *)out.data + r * blocks, row_f32(x, r), x.cols);
+	else
+		pack_int8(out.data, x, lo, hi);
 }
 
 const op NAME(op_pack) = {tasks, run};
