@@ -22,23 +22,41 @@ type client struct {
 // errLeft: the client left on purpose.
 var errLeft = errors.New("the client left")
 
-// send makes one request and records it; false if it failed.
+// send makes a request, and those that follow it in its conversation; false if one
+// failed.
 func (c *client) send(ctx context.Context, a arrival) bool {
-	call, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
-	defer cancel()
-	req := c.cfg.Next(a.n)
-	t := track{recorder: c.seen, due: a.at, leaveAt: c.leaveAt(a.n, req.MaxTokens)}
-	err := c.stream(call, req, &t)
-	if ctx.Err() == nil {
-		c.seen.end(&t, err)
+	req, due := c.cfg.Next(a.n), a.at
+	for turn := uint64(0); ; turn++ {
+		t := track{recorder: c.seen, due: due, leaveAt: c.leaveAt(uint64(a.n)<<16|turn, req.MaxTokens), keep: req.Then != nil}
+		err := c.request(ctx, req, &t)
+		if err != nil {
+			return errors.Is(err, errLeft)
+		}
+		due = time.Now().Add(req.Think)
+		if req.Then == nil || !due.Before(c.seen.until) || !sleepUntil(ctx, due) {
+			return true
+		}
+		req = req.Then(t.answer.String())
 	}
-	return err == nil || errors.Is(err, errLeft)
 }
 
-// leaveAt returns after how many chunks of text the n-th request's client leaves, -1 for
-// never. 0 is before the first one.
-func (c *client) leaveAt(n, maxTokens int) int {
-	random := rand.New(rand.NewPCG(c.cfg.Seed, uint64(n)<<1))
+// request makes one request and records it.
+func (c *client) request(ctx context.Context, r Request, t *track) error {
+	call, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	c.seen.begin()
+	err := c.stream(call, r, t)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	c.seen.end(t, err)
+	return err
+}
+
+// leaveAt returns after how many chunks of text the client of request number key leaves,
+// -1 for never. 0 is before the first one.
+func (c *client) leaveAt(key uint64, maxTokens int) int {
+	random := rand.New(rand.NewPCG(c.cfg.Seed, key))
 	if random.Float64() >= c.cfg.Cancel {
 		return -1
 	}

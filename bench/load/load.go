@@ -2,17 +2,20 @@
 // what its clients see.
 //
 // Closed loop: Config.Clients clients, each of which asks again when its answer has
-// ended; it finds the throughput at a concurrency. Open loop: requests arrive at a mean
-// Rate with exponential gaps (Poisson) whether or not earlier ones have ended; it finds
-// the latency at a load. Every latency counts from the time at which a request was meant
-// to be sent, so that a server that falls behind cannot hide it (coordinated omission).
+// ended; it finds the throughput at a concurrency. Open loop: requests arrive at the
+// times of Config.Arrivals whether or not earlier ones have ended; it finds the latency
+// at a load. Every latency counts from the time at which a request was meant to be sent,
+// so that a server that falls behind cannot hide it (coordinated omission).
+//
+// Mix makes the requests: lengths by distribution or from a trace, shared beginnings,
+// conversations. Scrape reads the server's own metrics beside.
 package load
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"iter"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -28,19 +31,24 @@ type Config struct {
 	// Clients is how many requests are under way at most. In the open loop what
 	// arrives beyond waits, and its latency counts the wait.
 	Clients int
-	// Rate is the mean number of arrivals a second; 0 is the closed loop.
-	Rate float64
-	// Duration is how long requests are begun; those under way then are finished.
-	Duration time.Duration
-	// Requests bounds their number; 0: Duration alone does.
+	// Arrivals is when requests are to be sent; nil is the closed loop.
+	Arrivals Arrivals
+	// WarmUp is how long requests are sent that do not count; Duration is how long, after
+	// that, requests are begun that do. Those under way at its end are finished.
+	WarmUp, Duration time.Duration
+	// Requests bounds the number of calls of Next; 0: Duration alone does.
 	Requests int
 	// Timeout bounds one request, from its connection to its last byte.
 	Timeout time.Duration
 	// Cancel is the share, 0 to 1, of requests that their client leaves within the
 	// first half of the answer.
 	Cancel float64
-	// Seed decides arrivals and cancellations.
+	// Seed decides who leaves.
 	Seed uint64
+	// Objectives decide which requests are good.
+	Objectives []Objective
+	// Watch, which may be nil, is told once a second how it goes.
+	Watch func(Status)
 	// Next returns the n-th request, n = 0, 1, ... It is called by many goroutines;
 	// Mix.Request is one.
 	Next func(n int) Request
@@ -52,6 +60,17 @@ type Request struct {
 	Body []byte // JSON with "stream": true
 	// MaxTokens is what the body asks for at most; cancellation needs it.
 	MaxTokens int
+	// Then, if not nil, makes the next request of the conversation from this one's
+	// answer. It is sent Think after the answer's end.
+	Then  func(answer string) Request
+	Think time.Duration
+}
+
+// Status is how a test goes.
+type Status struct {
+	Elapsed                     time.Duration // since the warm-up; below 0 within it
+	InFlight, Completed, Failed int
+	Second                      Second // the last whole one
 }
 
 func (c *Config) validate() error {
@@ -64,8 +83,10 @@ func (c *Config) validate() error {
 		return fmt.Errorf("load: %d clients, want at least 1", c.Clients)
 	case c.Duration <= 0 || c.Timeout <= 0:
 		return errors.New("load: duration and timeout must be more than 0")
-	case c.Rate < 0 || c.Cancel < 0 || c.Cancel > 1:
-		return fmt.Errorf("load: rate %v must not be negative and the cancelled share %v must be from 0 to 1", c.Rate, c.Cancel)
+	case c.WarmUp < 0:
+		return fmt.Errorf("load: a warm-up of %s", c.WarmUp)
+	case !(c.Cancel >= 0 && c.Cancel <= 1):
+		return fmt.Errorf("load: the cancelled share %v must be from 0 to 1", c.Cancel)
 	}
 	return nil
 }
@@ -85,36 +106,48 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	}
 	transport := &http.Transport{MaxIdleConnsPerHost: cfg.Clients, MaxIdleConns: cfg.Clients, DisableCompression: true}
 	defer transport.CloseIdleConnections()
-	c := &client{cfg: &cfg, http: &http.Client{Transport: transport}, seen: newRecorder()}
 	start := time.Now()
-	next := closedLoop(&cfg, start)
-	if cfg.Rate > 0 {
-		next = openLoop(ctx, &cfg, start)
+	c := &client{cfg: &cfg, http: &http.Client{Transport: transport}, seen: newRecorder(&cfg, start)}
+	next, stop := closedLoop(&cfg, start), func() {}
+	if cfg.Arrivals != nil {
+		next, stop = openLoop(ctx, &cfg, start)
 	}
+	defer stop()
+	done := make(chan struct{})
+	defer close(done)
+	go c.seen.watch(cfg.Watch, done)
 	var clients sync.WaitGroup
 	for range cfg.Clients {
-		clients.Go(func() {
-			for ctx.Err() == nil {
-				a, more := next()
-				if !more {
-					return
-				}
-				if !c.send(ctx, a) && cfg.Rate == 0 {
-					pause(ctx)
-				}
-			}
-		})
+		clients.Go(func() { c.loop(ctx, next) })
 	}
 	clients.Wait()
-	return c.seen.result(time.Since(start)), ctx.Err()
+	return c.seen.result(time.Now()), ctx.Err()
 }
 
-// pause keeps a client whose request failed from asking again at once, which would
-// measure refusals only.
-func pause(ctx context.Context) {
+// loop sends what next gives until there is no more.
+func (c *client) loop(ctx context.Context, next func() (arrival, bool)) {
+	for ctx.Err() == nil {
+		a, more := next()
+		if !more {
+			return
+		}
+		if !c.send(ctx, a) && c.cfg.Arrivals == nil {
+			sleepUntil(ctx, time.Now().Add(pause))
+		}
+	}
+}
+
+// pause keeps a client of the closed loop whose request failed from asking again at once,
+// which would measure refusals only.
+const pause = 100 * time.Millisecond
+
+// sleepUntil waits for at; false if ctx ended first.
+func sleepUntil(ctx context.Context, at time.Time) bool {
 	select {
-	case <-time.After(100 * time.Millisecond):
+	case <-time.After(time.Until(at)):
+		return true
 	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -124,33 +157,25 @@ func closedLoop(cfg *Config, start time.Time) func() (arrival, bool) {
 	return func() (arrival, bool) {
 		n := int(sent.Add(1)) - 1
 		now := time.Now()
-		return arrival{n, now}, now.Sub(start) < cfg.Duration && (cfg.Requests == 0 || n < cfg.Requests)
+		return arrival{n, now}, now.Sub(start) < cfg.WarmUp+cfg.Duration && (cfg.Requests == 0 || n < cfg.Requests)
 	}
 }
 
 // openLoop gives out arrivals at their times; where no client is free, later, but with
-// the time that was meant.
-func openLoop(ctx context.Context, cfg *Config, start time.Time) func() (arrival, bool) {
+// the time that was meant. stop is to be called when no more are wanted.
+func openLoop(ctx context.Context, cfg *Config, start time.Time) (next func() (arrival, bool), stop func()) {
 	var mu sync.Mutex
-	random := rand.New(rand.NewPCG(cfg.Seed, 1))
-	offset, n := time.Duration(0), 0
+	offsets, stop := iter.Pull(cfg.Arrivals)
+	n := 0
 	draw := func() (arrival, bool) {
 		mu.Lock()
 		defer mu.Unlock()
-		offset += time.Duration(random.ExpFloat64() / cfg.Rate * float64(time.Second))
+		offset, more := offsets()
 		n++
-		return arrival{n - 1, start.Add(offset)}, offset < cfg.Duration && (cfg.Requests == 0 || n <= cfg.Requests)
+		return arrival{n - 1, start.Add(offset)}, more && offset < cfg.WarmUp+cfg.Duration && (cfg.Requests == 0 || n <= cfg.Requests)
 	}
 	return func() (arrival, bool) {
 		a, more := draw()
-		if !more {
-			return a, false
-		}
-		select {
-		case <-time.After(time.Until(a.at)):
-			return a, true
-		case <-ctx.Done():
-			return a, false
-		}
-	}
+		return a, more && sleepUntil(ctx, a.at)
+	}, stop
 }

@@ -20,7 +20,7 @@ func fake(t *testing.T, f http.HandlerFunc) Config {
 	server := httptest.NewServer(f)
 	t.Cleanup(server.Close)
 	return Config{URL: server.URL, Clients: 2, Duration: time.Minute, Requests: 20, Timeout: 10 * time.Second,
-		Next: Mix{Prompt: Span{1, 9}, Output: Span{8, 8}}.Request}
+		Next: Mix{Prompt: Uniform(1, 9), Output: Fixed(8)}.Request}
 }
 
 // say streams n chunks and the usage.
@@ -173,13 +173,13 @@ func TestOpenLoopCountsWaiting(t *testing.T) {
 		once.Do(func() { time.Sleep(stall) })
 		say(w, 1)
 	})
-	cfg.Clients, cfg.Rate, cfg.Requests = 1, 500, 100 // 200 ms of arrivals, all within the stall
+	cfg.Clients, cfg.Arrivals, cfg.Requests = 1, Poisson(500, 0), 100 // 200 ms of arrivals, all within the stall
 	r := run(t, cfg)
 	if r.Completed != 100 || r.EndToEnd.P50 < stall/3 {
 		t.Errorf("the median of those who waited for a stall of %s is %s", stall, r.EndToEnd.P50)
 	}
 	closed := cfg
-	closed.Rate, once = 0, sync.Once{}
+	closed.Arrivals, once = nil, sync.Once{}
 	if r := run(t, closed); r.EndToEnd.P50 >= stall/3 {
 		t.Errorf("the closed loop has a median of %s", r.EndToEnd.P50)
 	}
@@ -188,8 +188,9 @@ func TestOpenLoopCountsWaiting(t *testing.T) {
 // TestOpenLoopArrivals checks number and spread of arrivals.
 func TestOpenLoopArrivals(t *testing.T) {
 	start := time.Now().Add(-time.Hour) // all of it is past: nothing waits
-	cfg := Config{Rate: 100, Duration: 100 * time.Second, Seed: 5}
-	next := openLoop(t.Context(), &cfg, start)
+	cfg := Config{Arrivals: Poisson(100, 5), Duration: 100 * time.Second}
+	next, stop := openLoop(t.Context(), &cfg, start)
+	defer stop()
 	var gaps, squares float64
 	before, n := start, 0
 	for a, more := next(); more; a, more = next() {
@@ -221,7 +222,7 @@ func TestConfigIsChecked(t *testing.T) {
 	good := Config{URL: "http://127.0.0.1", Clients: 1, Duration: 1, Timeout: 1, Next: Mix{}.Request}
 	for name, edit := range map[string]func(*Config){
 		"URL": func(c *Config) { c.URL = "" }, "Next": func(c *Config) { c.Next = nil }, "clients": func(c *Config) { c.Clients = 0 },
-		"duration": func(c *Config) { c.Duration = 0 }, "cancelled": func(c *Config) { c.Cancel = 1.5 }, "rate": func(c *Config) { c.Rate = -1 },
+		"duration": func(c *Config) { c.Duration = 0 }, "cancelled": func(c *Config) { c.Cancel = 1.5 }, "warm-up": func(c *Config) { c.WarmUp = -1 },
 	} {
 		cfg := good
 		edit(&cfg)
@@ -232,7 +233,7 @@ func TestConfigIsChecked(t *testing.T) {
 }
 
 func TestMix(t *testing.T) {
-	m := Mix{Model: "m", Vocab: 512, Prompt: Span{1, 64}, Output: Span{4, 16}, IgnoreEOS: true, Seed: 1}
+	m := Mix{Model: "m", Vocab: 512, Prompt: Uniform(1, 64), Output: Uniform(4, 16), IgnoreEOS: true, Seed: 1}
 	short, long := 64, 1
 	for n := range 200 {
 		r := m.Request(n)

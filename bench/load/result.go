@@ -12,11 +12,13 @@ import (
 
 // Result is what the clients saw. Requests is the sum of Completed, Cancelled and Failed.
 type Result struct {
-	Elapsed   time.Duration `json:"elapsed_ns"` // first request to last answer
+	Started   time.Time     `json:"started"`    // after the warm-up
+	Elapsed   time.Duration `json:"elapsed_ns"` // from there to the last answer
 	Requests  int           `json:"requests"`
 	Completed int           `json:"completed"`
 	Cancelled int           `json:"cancelled"` // left by their client on purpose
 	Failed    int           `json:"failed"`
+	Good      int           `json:"good"` // completed ones that held every objective
 	// Errors tells the failed ones by kind: "status 429", "connection", "timeout",
 	// "truncated", "error in mid-stream", "not understood", "request".
 	Errors map[string]Failures `json:"errors,omitempty"`
@@ -26,6 +28,10 @@ type Result struct {
 	PromptTokens int64 `json:"prompt_tokens"`
 	OutputTokens int64 `json:"output_tokens"`
 
+	// Window is what came while requests were begun, the last of Elapsed left out: as
+	// answers run out a server does less than it could.
+	Window Window `json:"window"`
+
 	// TimeToFirst is from the time a request was meant to be sent to its first text,
 	// EndToEnd that to the end of a completed answer.
 	TimeToFirst Latency `json:"time_to_first_token"`
@@ -34,6 +40,27 @@ type Result struct {
 	// request's mean time between tokens, which chunks of several tokens do not change.
 	InterToken Latency `json:"inter_token"`
 	PerToken   Latency `json:"per_token"`
+
+	// Timeline is second after second from Started.
+	Timeline []Second `json:"timeline,omitempty"`
+}
+
+// Window counts what came within a time, whenever it was asked for.
+type Window struct {
+	Length    time.Duration `json:"length_ns"`
+	Completed int           `json:"completed"`
+	Good      int           `json:"good"`
+	Tokens    int64         `json:"tokens"`
+}
+
+// Second is what came within a second.
+type Second struct {
+	Completed   int           `json:"completed"`
+	Failed      int           `json:"failed"`
+	InFlight    int           `json:"in_flight"` // at most
+	Tokens      int64         `json:"tokens"`
+	TimeToFirst time.Duration `json:"ttft_ns"` // median of the answers that began
+	LongestGap  time.Duration `json:"longest_gap_ns"`
 }
 
 // Failures counts the failures of a kind and gives one of them.
@@ -48,9 +75,27 @@ type Latency struct {
 	Mean  time.Duration `json:"mean_ns"`
 	P50   time.Duration `json:"p50_ns"`
 	P90   time.Duration `json:"p90_ns"`
+	P95   time.Duration `json:"p95_ns"`
 	P99   time.Duration `json:"p99_ns"`
 	P999  time.Duration `json:"p999_ns"`
 	Max   time.Duration `json:"max_ns"`
+	// Curve is the latencies at Percentiles.
+	Curve []time.Duration `json:"curve_ns,omitempty"`
+}
+
+// at returns one of the percentiles that have a field of their own.
+func (l *Latency) at(percent float64) time.Duration {
+	switch percent {
+	case 50:
+		return l.P50
+	case 90:
+		return l.P90
+	case 95:
+		return l.P95
+	case 99:
+		return l.P99
+	}
+	return l.P999
 }
 
 // fail counts a failed request.
@@ -69,11 +114,16 @@ func (r *Result) fail(err error) {
 	r.Errors[kind] = have
 }
 
-// TokensPerSecond is the output of all clients together.
-func (r *Result) TokensPerSecond() float64 { return perSecond(r.OutputTokens, r.Elapsed) }
+// TokensPerSecond is the output of all clients together, within the window.
+func (r *Result) TokensPerSecond() float64 { return perSecond(r.Window.Tokens, r.Window.Length) }
 
-// RequestsPerSecond counts completed requests.
-func (r *Result) RequestsPerSecond() float64 { return perSecond(int64(r.Completed), r.Elapsed) }
+// RequestsPerSecond counts those completed within the window.
+func (r *Result) RequestsPerSecond() float64 {
+	return perSecond(int64(r.Window.Completed), r.Window.Length)
+}
+
+// Goodput is RequestsPerSecond of those that held every objective.
+func (r *Result) Goodput() float64 { return perSecond(int64(r.Window.Good), r.Window.Length) }
 
 func perSecond(n int64, d time.Duration) float64 {
 	if d <= 0 {

@@ -26,7 +26,7 @@ func TestLoad(t *testing.T) {
 	url, stop := serve(t, e)
 	result, err := load.Run(t.Context(), load.Config{
 		URL: url, Clients: 64, Duration: soakTime(t), Timeout: time.Minute, Cancel: 0.1, Seed: 1,
-		Next: load.Mix{Vocab: e.Info().Vocab, Prompt: load.Span{Min: 1, Max: 320}, Output: load.Span{Min: 16, Max: 160},
+		Next: load.Mix{Vocab: e.Info().Vocab, Prompt: load.Uniform(1, 320), Output: load.Uniform(16, 160),
 			IgnoreEOS: true, Temperature: 0.8, Seed: 1}.Request,
 	})
 	if err != nil {

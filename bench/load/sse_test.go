@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // readAll returns the data of every event and the error that ended them.
@@ -81,10 +82,10 @@ func FuzzReadAnswer(f *testing.F) {
 	f.Add([]byte("data: {\"choices\":[{\"index\":-1,\"delta\":{\"content\":\"a\"}},{\"index\":1000000000,\"text\":\"b\"}]}\n\n"))
 	f.Add([]byte(": c\r\n\r\ndata: {\"usage\":{\"completion_tokens\":-5}}\r\n\r\ndata: {\"error\":{}}\n\n"))
 	f.Fuzz(func(t *testing.T, stream []byte) {
-		tr := track{recorder: newRecorder(), leaveAt: -1}
+		tr := track{recorder: newRecorder(&Config{Duration: time.Hour}, time.Now()), due: time.Now(), leaveAt: -1}
 		err := readAnswer(bytes.NewReader(stream), &tr)
 		tr.recorder.end(&tr, err)
-		if r := tr.recorder.result(1); r.Requests != 1 || r.Completed+r.Failed != 1 {
+		if r := tr.recorder.result(time.Now()); r.Requests != 1 || r.Completed+r.Failed != 1 {
 			t.Errorf("one request is counted as %+v", r)
 		}
 		if tr.chunks > bytes.Count(stream, []byte("{")) {
