@@ -80,6 +80,9 @@ func TestStories(t *testing.T) {
 	dir, want := readStories(t)
 	for name, path := range map[string]string{"llama2.c": dir, "GGUF F32": convertStories(t, dir, "F32")} {
 		for _, table := range kernels.Tables() {
+			if raceDetector && table == kernels.Reference {
+				continue
+			}
 			t.Run(name+"/"+table.Name, func(t *testing.T) {
 				e := storyEngine(t, path, table.Name)
 				for _, g := range want.Greedy {
