@@ -115,7 +115,7 @@ func TestCancel(t *testing.T) {
 // it goes on when it is read.
 func TestSlowReader(t *testing.T) {
 	const length = 6000 // tokens of 64 bytes and more in the stream's queue
-	e := fakeEngine(t, &abcModel{}, func(c *sched.Config) { c.MaxContext, c.Blocks = length+100, 1000 })
+	e := fakeEngine(t, &abcModel{}, func(c *sched.Config) { c.MaxSeqs, c.MaxContext, c.Blocks = 1, length+100, 1000 })
 	r := ask("-", length)
 	r.Sampling.IgnoreEOS = true
 	slow := submit(t, e, r)

@@ -10,6 +10,11 @@ import (
 // that does not fit ends it: to let others pass would starve it.
 func (s *Scheduler) admit() {
 	for q := s.waiting.head(); q != nil && s.servable(q); q = s.waiting.head() {
+		if q.req.held {
+			s.waiting.remove(q)
+			q.parked = true
+			continue
+		}
 		f := s.lookup(q)
 		for !s.fits(q, f) {
 			if !s.preemptFor(q, f) {
@@ -26,9 +31,7 @@ func (s *Scheduler) admit() {
 func (s *Scheduler) servable(q *seq) bool {
 	decodes, load := 0, 0
 	for _, o := range s.running {
-		if rest := o.rest(); o.req.held {
-			continue
-		} else if rest == 1 {
+		if rest := o.rest(); rest == 1 {
 			decodes++
 		} else if o.before(q) {
 			load += min(rest, s.cfg.ChunkTokens)

@@ -58,9 +58,13 @@ func (s *Scheduler) checkRequests() error {
 				continue
 			}
 			live += q.seats()
-			if q.line != nil {
+			switch {
+			case q.parked && (q.line != nil || len(q.table.Blocks) > 0 || !r.held):
+				return fmt.Errorf("parked sequence %v also waits, or holds blocks, or is not on hold", q.id())
+			case q.parked:
+			case q.line != nil:
 				waiting++
-			} else {
+			default:
 				running++
 			}
 		}

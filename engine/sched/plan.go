@@ -10,14 +10,14 @@ import (
 func (s *Scheduler) plan() {
 	decodes := 0
 	for _, q := range s.running {
-		if q.rest() == 1 && !q.req.held {
+		if q.rest() == 1 {
 			s.run(q, 1)
 			decodes++
 		}
 	}
 	budget, logits := s.promptRows(decodes), s.promptLogits()
 	for _, q := range s.running {
-		if q.planned > 0 || q.req.held {
+		if q.planned > 0 {
 			continue
 		}
 		n := min(q.rest(), s.cfg.ChunkTokens, budget)

@@ -19,13 +19,11 @@ func (s *Scheduler) reserve(q *seq) int {
 }
 
 // makeRoom gives each running sequence the blocks for the token that it computes next,
-// in rank order, those on hold aside, preempting from the other end where none are left. Nothing that has
+// in rank order, preempting from the other end where none are left. Nothing that has
 // been given a copy to make is preempted after it: the victim is never higher in rank.
 func (s *Scheduler) makeRoom() {
 	for i := 0; i < len(s.running); {
-		if q := s.running[i]; q.req.held {
-			i++
-		} else if s.roomFor(q) {
+		if q := s.running[i]; s.roomFor(q) {
 			s.grow(q)
 			i++
 		}

@@ -134,14 +134,15 @@ func (w *queue) head() *seq {
 	return nil
 }
 
-// push lets q wait in its line: a new one at the end, a preempted one at the head. That
-// is rank order, as within a line the lowest in rank is always preempted first.
+// push lets q wait in its line, which is in rank order: a new one belongs at the end, a
+// preempted one at the head, as within a line the lowest in rank is preempted first; only
+// one that was parked may belong between others.
 func (w *queue) push(q *seq) {
 	l := w.lineOf(q)
 	if l.last == nil || l.last.before(q) {
 		l.append(q)
 	} else {
-		l.prepend(q)
+		l.insert(q)
 	}
 	if l.first == l.last {
 		l.ranked = l.account.served
@@ -198,11 +199,19 @@ func (l *line) append(q *seq) {
 	l.last = q
 }
 
-// prepend links q at the head of a line that is not empty.
-func (l *line) prepend(q *seq) {
-	q.line, q.next = l, l.first
-	l.first.prev = q
-	l.first = q
+// insert links q before the first that it goes before; there is one.
+func (l *line) insert(q *seq) {
+	next := l.first
+	for next.before(q) {
+		next = next.next
+	}
+	q.line, q.prev, q.next = l, next.prev, next
+	if next.prev == nil {
+		l.first = q
+	} else {
+		next.prev.next = q
+	}
+	next.prev = q
 }
 
 func (l *line) unlink(q *seq) {

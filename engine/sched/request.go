@@ -46,7 +46,7 @@ type request struct {
 	seqs     []*seq // [N]
 	live     int    // sequences that have not ended, counting those not yet forked
 	admitted bool
-	held     bool // running sequences get no rows
+	held     bool // its sequences are parked
 	cached   int
 	preempts int
 }
@@ -110,17 +110,6 @@ func (s *Scheduler) Cancel(id uint64) bool {
 		s.end(q)
 	}
 	return true
-}
-
-// Hold keeps a request's running sequences from being computed, or lets them go on: for a
-// reader that does not keep up. Meanwhile they keep their seats and blocks, and may be
-// preempted. It reports whether the request is live.
-func (s *Scheduler) Hold(id uint64, held bool) bool {
-	r, live := s.requests[id]
-	if live {
-		r.held = held
-	}
-	return live
 }
 
 // Info returns what is known of a live request, or false.

@@ -44,7 +44,7 @@ func (c Config) Validate() error {
 // Scheduler plans the steps of an engine. See the package's comment.
 //
 // Invariants, which Check verifies:
-//  1. A live sequence either waits in one line or is in running, which is in rank order.
+//  1. A live sequence waits in one line, is in running, which is in rank order, or is parked.
 //  2. free seats + the running sequences' seats = MaxSeqs.
 //  3. reserved is the sum of the running sequences' reserves, and that many blocks are
 //     available.
@@ -83,7 +83,7 @@ func New(cfg Config) *Scheduler {
 }
 
 // Next takes the last batch as computed and plans the next one; nil where nothing is to
-// be computed: no request is live, or those on hold keep the others waiting. Every sample of the last batch must have been committed or its request cancelled.
+// be computed: no request is live, or all are on hold. Every sample of the last batch must have been committed or its request cancelled.
 // The batch is the scheduler's and valid until the next call.
 func (s *Scheduler) Next() *batch.Batch {
 	if s.pending > 0 {
@@ -93,6 +93,7 @@ func (s *Scheduler) Next() *batch.Batch {
 		s.settle(q)
 	}
 	s.batch.Reset()
+	s.park()
 	s.admit()
 	s.makeRoom()
 	s.plan()
@@ -197,9 +198,11 @@ func (s *Scheduler) leave(q *seq) {
 // end ends a sequence wherever it is, and its request with its last one.
 func (s *Scheduler) end(q *seq) {
 	r := q.req
-	if q.line != nil {
+	switch {
+	case q.parked:
+	case q.line != nil:
 		s.waiting.remove(q)
-	} else {
+	default:
 		s.leave(q)
 	}
 	r.seqs[q.index] = nil

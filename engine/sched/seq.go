@@ -28,6 +28,7 @@ type seq struct {
 	forks       int  // sequences to be forked from it when the prompt is computed
 	preemptions int
 
+	parked     bool  // neither runs nor waits: its reader does not keep up
 	line       *line // the line that it waits in, or nil
 	prev, next *seq  // its neighbours there
 }

@@ -97,8 +97,8 @@ func (w *world) run() bool {
 	w.step++
 	b := w.s.Next()
 	if b == nil {
-		if len(w.live) > 0 && !w.holding() {
-			w.fatal("no batch while %d requests are live and none is on hold", len(w.live))
+		if !w.allHeld() {
+			w.fatal("no batch while %d requests are live, not all on hold", len(w.live))
 		}
 		w.check()
 		return false
@@ -118,14 +118,14 @@ func (w *world) run() bool {
 	return true
 }
 
-// holding reports whether any live request is on hold.
-func (w *world) holding() bool {
+// allHeld reports whether every live request is on hold.
+func (w *world) allHeld() bool {
 	for _, id := range w.order {
-		if w.s.requests[id].held {
-			return true
+		if !w.s.requests[id].held {
+			return false
 		}
 	}
-	return false
+	return true
 }
 
 // hold puts a random request on hold or lets it go on; release lets all go on.
