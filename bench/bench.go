@@ -1,5 +1,6 @@
-// Package bench measures speed: of a model's forward pass on this machine, against what
-// the machine's memory and arithmetic allow at most, and of the machine itself.
+// Package bench measures speed: of a model's forward pass and of single kernels on this
+// machine, against what its memory and arithmetic allow at most; of any server under
+// load; and of two programs against one another.
 package bench
 
 import (
@@ -12,6 +13,6 @@ import (
 func Commands() []*cobra.Command {
 	group := cli.Group("bench", "Measure speed", "Measures speed. See also ingot doctor, which measures the machine alone.")
 	group.Example = "  ingot bench model --shape smol-135m --type Q4_0 --batch 1,8"
-	group.AddCommand(modelCommand(), limitsCommand(), kernelsCommand(), compareCommand())
+	group.AddCommand(modelCommand(), limitsCommand(), kernelsCommand(), serveCommand(), reportCommand(), compareCommand())
 	return []*cobra.Command{group, doctorCommand()}
 }

@@ -66,7 +66,7 @@ func checkShape(t *testing.T, s shape, typ string) {
 		t.Fatalf("%s in %s: %v", s.name, typ, err)
 	}
 	defer m.Program.Close()
-	l, err := newLoad(m, kernels.Reference, 2, 17, 24)
+	l, err := newStepper(m, kernels.Reference, 2, 17, 24)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestSpread(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Program.Close()
-	l, err := newLoad(m, kernels.Reference, 3, 33, 40)
+	l, err := newStepper(m, kernels.Reference, 3, 33, 40)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +206,7 @@ func TestUsageErrors(t *testing.T) {
 
 // TestInterrupted: a measurement ends between two steps.
 func TestInterrupted(t *testing.T) {
-	l := &load{model: &model.Model{Family: &model.Family{}}}
+	l := &stepper{model: &model.Model{Family: &model.Family{}}}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if _, err := l.prefill(ctx, 1); err != context.Canceled {

@@ -90,15 +90,18 @@ func (w *kernelWeights) free() {
 }
 
 // poolBytes is what weights and caches spread over, so that each repetition of an
-// operation reads memory, not the last cache.
-const poolBytes = 256 << 20
+// operation reads memory, not the last cache. Small ones are repeated maxCopies times.
+const (
+	poolBytes = 256 << 20
+	maxCopies = 128
+)
 
 // of returns copies of a weight [outs, cols] in one piece of memory, as many as fill
 // poolBytes but at most most; they are valid until the next call or free.
 func (w *kernelWeights) of(d quant.DType, outs, cols, most int) ([]kernels.Tensor, error) {
 	bytes := outs * d.RowBytes(cols)
 	if w.buf == nil || w.dtype != d || w.outs != outs || w.cols != cols {
-		if err := w.make(d, outs, cols, max(1, poolBytes/bytes)); err != nil {
+		if err := w.make(d, outs, cols, min(max(1, poolBytes/bytes), maxCopies)); err != nil {
 			return nil, err
 		}
 	}
@@ -226,7 +229,7 @@ func (r *kernelRun) weights(weights *kernelWeights) ([]kernels.Tensor, error) {
 		if c.op.decode {
 			seqs = float64(c.rows)
 		}
-		return make([]kernels.Tensor, max(1, min(int(poolBytes/(seq*seqs)), r.most(flops)))), nil
+		return make([]kernels.Tensor, max(1, min(int(poolBytes/(seq*seqs)), maxCopies, r.most(flops)))), nil
 	}
 	return make([]kernels.Tensor, repeats), nil
 }

@@ -186,7 +186,7 @@ func (o *modelOptions) measure(cmd *cobra.Command, s *setup) error {
 	if s.model.Family.Encoder || s.model.Scores {
 		gen, tokens = 0, o.prompt
 	}
-	l, err := newLoad(s.model, s.table, slices.Max(o.batch), o.prompt, tokens)
+	l, err := newStepper(s.model, s.table, slices.Max(o.batch), o.prompt, tokens)
 	if err != nil {
 		return err
 	}
@@ -214,7 +214,7 @@ func (o *modelOptions) typeName(m *model.Model) string {
 }
 
 // runs measures the prefill, then each batch's decode, and reports each.
-func (o *modelOptions) runs(ctx context.Context, l *load, line *roofline, gen int, p *cli.Progress, report func(result) error) error {
+func (o *modelOptions) runs(ctx context.Context, l *stepper, line *roofline, gen int, p *cli.Progress, report func(result) error) error {
 	done, total := int64(0), int64(o.warmup+o.repeat+(o.warmup+gen)*len(o.batch))
 	tick := func() { done++; p.Set(done, total) }
 	if err := l.step(1, 0, 1); err != nil { // brings the weights into memory
@@ -246,7 +246,7 @@ func (o *modelOptions) runs(ctx context.Context, l *load, line *roofline, gen in
 }
 
 // prefills returns the median time of a prompt.
-func (o *modelOptions) prefills(ctx context.Context, l *load, tick func()) (time.Duration, error) {
+func (o *modelOptions) prefills(ctx context.Context, l *stepper, tick func()) (time.Duration, error) {
 	var times []time.Duration
 	for range o.warmup + o.repeat {
 		t, err := l.prefill(ctx, o.prompt)

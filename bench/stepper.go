@@ -11,18 +11,18 @@ import (
 // chunk is the most tokens of a prompt in one step, as in the engine.
 const chunk = 512
 
-// load drives a model's program without engine or scheduler: equal sequences that
+// stepper drives a model's program without engine or scheduler: equal sequences that
 // prefill or decode in step.
-type load struct {
+type stepper struct {
 	model  *model.Model
 	runner *kernels.Runner
 	blocks int // of a sequence
 	batch  kernels.Batch
 }
 
-// newLoad takes the memory for prompts of up to prompt tokens and seqs sequences of up to
+// newStepper takes the memory for prompts of up to prompt tokens and seqs sequences of up to
 // tokens tokens each. The model stays the caller's.
-func newLoad(m *model.Model, t *kernels.Table, seqs, prompt, tokens int) (*load, error) {
+func newStepper(m *model.Model, t *kernels.Table, seqs, prompt, tokens int) (*stepper, error) {
 	blocks := blocksFor(tokens)
 	rows := max(min(prompt, chunk), seqs)
 	if m.Family.Encoder {
@@ -32,16 +32,16 @@ func newLoad(m *model.Model, t *kernels.Table, seqs, prompt, tokens int) (*load,
 	if err != nil {
 		return nil, err
 	}
-	return &load{model: m, runner: r, blocks: blocks}, nil
+	return &stepper{model: m, runner: r, blocks: blocks}, nil
 }
 
 func blocksFor(tokens int) int { return (tokens + kernels.BlockTokens - 1) / kernels.BlockTokens }
 
-func (l *load) close() { l.runner.Close() }
+func (l *stepper) close() { l.runner.Close() }
 
 // step runs positions from ... from+n-1 of the first seqs sequences, and wants the
 // logits of each one's last row.
-func (l *load) step(seqs, from, n int) error {
+func (l *stepper) step(seqs, from, n int) error {
 	b := &l.batch
 	*b = kernels.Batch{
 		Tokens: b.Tokens[:0], Positions: b.Positions[:0], Slots: b.Slots[:0], RowStart: append(b.RowStart[:0], 0),
@@ -54,7 +54,7 @@ func (l *load) step(seqs, from, n int) error {
 }
 
 // add appends rows of sequence s, whose blocks lie one after another.
-func (l *load) add(s, from, n int) {
+func (l *stepper) add(s, from, n int) {
 	b := &l.batch
 	for p := from; p < from+n; p++ {
 		b.Tokens = append(b.Tokens, int32((p*7919+s)%l.model.Vocab))
@@ -71,7 +71,7 @@ func (l *load) add(s, from, n int) {
 }
 
 // prefill computes the first n tokens of sequence 0 and returns how long it took.
-func (l *load) prefill(ctx context.Context, n int) (time.Duration, error) {
+func (l *stepper) prefill(ctx context.Context, n int) (time.Duration, error) {
 	size := chunk
 	if l.model.Family.Encoder {
 		size = n
@@ -90,7 +90,7 @@ func (l *load) prefill(ctx context.Context, n int) (time.Duration, error) {
 
 // spread gives every sequence tokens keys and values: those of the first one's n, over
 // and over. A key's position is of no matter to the time.
-func (l *load) spread(seqs, n, tokens int) {
+func (l *stepper) spread(seqs, n, tokens int) {
 	for s := range seqs {
 		for i := range blocksFor(tokens) {
 			if from := i % blocksFor(n); s > 0 || i != from {
@@ -102,7 +102,7 @@ func (l *load) spread(seqs, n, tokens int) {
 
 // decode computes n steps of one token for each of seqs sequences after their first
 // from tokens, and returns how long each took. done is told of every step.
-func (l *load) decode(ctx context.Context, seqs, from, n int, done func()) ([]time.Duration, error) {
+func (l *stepper) decode(ctx context.Context, seqs, from, n int, done func()) ([]time.Duration, error) {
 	steps := make([]time.Duration, 0, n)
 	for i := range n {
 		if err := ctx.Err(); err != nil {

@@ -1,0 +1,125 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// scale maps values of an axis to 0 ... 1, and says where its ticks are.
+type scale struct {
+	low, high float64
+	forward   func(float64) float64
+	ticks     []tick
+}
+
+type tick struct {
+	at   float64
+	text string
+}
+
+// place returns where v lies from low (0) to high (1).
+func (s *scale) place(v float64) float64 {
+	from, to := s.forward(s.low), s.forward(s.high)
+	if to == from {
+		return 0.5
+	}
+	return (s.forward(min(max(v, s.low), s.high)) - from) / (to - from)
+}
+
+// Files may say anything; what lies beyond these is no figure of a server.
+const (
+	smallest = 1e-12
+	largest  = 1e15
+)
+
+// linear returns a scale from 0 to at least high, with ticks at round numbers.
+func linear(high float64) *scale {
+	if !(high > smallest) {
+		high = 1
+	}
+	high = min(high, largest)
+	step := roundUp(high / 5)
+	s := &scale{high: math.Ceil(high/step-1e-9) * step, forward: func(v float64) float64 { return v }}
+	for i := 0; float64(i)*step <= s.high*(1+1e-9); i++ {
+		s.ticks = append(s.ticks, tick{float64(i) * step, number(float64(i) * step)})
+	}
+	return s
+}
+
+// roundUp returns the next of 1, 2, 5, 10, ... times a power of ten.
+func roundUp(v float64) float64 {
+	power := math.Pow(10, math.Floor(math.Log10(v)))
+	for _, m := range []float64{1, 2, 5} {
+		if v <= m*power*(1+1e-9) {
+			return m * power
+		}
+	}
+	return 10 * power
+}
+
+// logarithmic returns a scale that holds low and high, both more than 0, with ticks at
+// 1, 2 and 5 times powers of ten; over many decades at the powers alone.
+func logarithmic(low, high float64) *scale {
+	low, high = min(max(low, smallest), largest), min(max(high, smallest), largest)
+	s := &scale{low: roundDown(low), high: roundUp(high), forward: math.Log10}
+	if s.high <= s.low {
+		s.high = 10 * s.low
+	}
+	many := math.Log10(s.high/s.low) > 3
+	for v := s.low; v <= s.high*(1+1e-9); v = roundUp(v * 1.01) {
+		if exponent := math.Log10(v); !many || math.Abs(exponent-math.Round(exponent)) < 1e-9 {
+			s.ticks = append(s.ticks, tick{v, number(v)})
+		}
+	}
+	return s
+}
+
+func roundDown(v float64) float64 {
+	power := math.Pow(10, math.Floor(math.Log10(v)))
+	for _, m := range []float64{5, 2} {
+		if v >= m*power*(1-1e-9) {
+			return m * power
+		}
+	}
+	return power
+}
+
+// nines returns the scale of percentiles, on which 90, 99 and 99.9 lie as far apart, up
+// to 99.99.
+func nines() *scale {
+	s := &scale{high: 99.99, forward: func(p float64) float64 { return -math.Log10(1 - p/100) }}
+	for _, p := range []float64{0, 50, 90, 99, 99.9, 99.99} {
+		s.ticks = append(s.ticks, tick{p, strconv.FormatFloat(p, 'f', -1, 64)})
+	}
+	return s
+}
+
+// number writes v shortly: 0.25, 12, 1,500, 2.5M.
+func number(v float64) string {
+	switch size := math.Abs(v); {
+	case size >= 1e9:
+		return trimmed(v/1e9, 2) + "G"
+	case size >= 1e6:
+		return trimmed(v/1e6, 2) + "M"
+	case size >= 1000:
+		whole := strconv.FormatFloat(v, 'f', 0, 64)
+		return whole[:len(whole)-3] + "," + whole[len(whole)-3:]
+	case size >= 100:
+		return trimmed(v, 0)
+	case size >= 10:
+		return trimmed(v, 1)
+	case size >= 0.01 || size == 0:
+		return trimmed(v, 2)
+	}
+	return fmt.Sprintf("%.2g", v)
+}
+
+func trimmed(v float64, digits int) string {
+	s := strconv.FormatFloat(v, 'f', digits, 64)
+	if strings.Contains(s, ".") {
+		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
+	}
+	return s
+}
