@@ -40,6 +40,21 @@ func (c *kernelCase) shapeText() string {
 	return fmt.Sprintf("%dx%d", c.outs, c.cols)
 }
 
+// maxCache bounds the cache of all of a case's sequences in one layer.
+const maxCache = 2 << 30
+
+// cacheNeed returns about how many bytes of cache a layer takes: keys and values.
+func (c *kernelCase) cacheNeed() float64 {
+	if c.op.types != cacheType {
+		return 0
+	}
+	seqs := 1
+	if c.op.decode {
+		seqs = c.rows
+	}
+	return float64(seqs) * float64(c.context) * float64(c.cols) / groupHeads * 2 * float64(c.dtype.RowBytes(quant.ActBlock)) / quant.ActBlock
+}
+
 // x returns the input that all repetitions share.
 func (c *kernelCase) x(b *kernels.Builder) kernels.Value {
 	if c.shared < 0 {
@@ -224,12 +239,8 @@ func (r *kernelRun) weights(weights *kernelWeights) ([]kernels.Tensor, error) {
 	case c.op.types == weightType:
 		return weights.of(c.dtype, embedRows, c.cols, repeats)
 	case c.op.types == cacheType:
-		seq := float64(c.context) * float64(c.cols) / groupHeads * 4 // bf16 keys and values
-		seqs, flops := 1.0, 4*float64(c.rows)*float64(c.context)*float64(c.cols)
-		if c.op.decode {
-			seqs = float64(c.rows)
-		}
-		return make([]kernels.Tensor, max(1, min(int(poolBytes/(seq*seqs)), maxCopies, r.most(flops)))), nil
+		flops := 4 * float64(c.rows) * float64(c.context) * float64(c.cols)
+		return make([]kernels.Tensor, max(1, min(int(poolBytes/c.cacheNeed()), maxCopies, r.most(flops)))), nil
 	}
 	return make([]kernels.Tensor, repeats), nil
 }

@@ -37,7 +37,8 @@ kernel table or several side by side.
 The share is that of the roofline: the time that memory and arithmetic, as measured
 here, need at least, of the time that it took. Weights and KV caches are read from
 memory, not from a cache, as a model's are. Activations stay in the caches, so an
-operation on them alone has no share.
+operation on them alone has no share. Attention of more sequences than have room in
+2 GiB of cache is left out.
 
 Operations: ` + operationNames() + ".",
 		Example: `  ingot bench kernels --op linear --type Q4_0,Q8_0 --shape 2048x2048 --rows 1,8
@@ -213,7 +214,13 @@ func (k *kernelBench) cases() (out []*kernelCase) {
 				}
 				seen[shape] = true
 				for _, rows := range k.rows {
-					out = append(out, &kernelCase{op: op, dtype: t, outs: shape[0], cols: shape[1], rows: rows, context: max(k.context, rows)})
+					c := &kernelCase{op: op, dtype: t, outs: shape[0], cols: shape[1], rows: rows, context: max(k.context, rows)}
+					if !op.reads {
+						c.context = kernels.BlockTokens // the rows' own
+					}
+					if c.cacheNeed() <= maxCache {
+						out = append(out, c)
+					}
 				}
 			}
 		}

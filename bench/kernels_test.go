@@ -3,6 +3,7 @@ package bench
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -76,6 +77,22 @@ func TestKernelCounts(t *testing.T) {
 	check("attention_decode", quant.BF16, 0, 256, 3, 40, 3*40*256+4*3*2*256, 2*4*128*3*40)
 	check("attention_prefill", quant.BF16, 0, 256, 3, 40, 40*256+4*3*2*256, 2*4*128*3*39)
 	check("store_kv", quant.BF16, 0, 256, 3, 40, 3*256+4*3*2*64, 0)
+}
+
+// TestKernelCaches: what would fill the memory is left out.
+func TestKernelCaches(t *testing.T) {
+	ops, err := findOperations([]string{"attention"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &kernelBench{kernelOptions: &kernelOptions{rows: []int{1, 512}, context: 4096}, ops: ops, shapes: [][2]int{{8, 8192}}, types: []quant.DType{quant.BF16}}
+	var kept []string
+	for _, c := range k.cases() {
+		kept = append(kept, c.op.name, fmt.Sprint(c.rows))
+	}
+	if got := strings.Join(kept, " "); got != "attention_decode 1 attention_prefill 1 attention_prefill 512" { // a sequence takes 32 MiB
+		t.Errorf("kept %s", got)
+	}
 }
 
 // TestKernelPeak: a product's limit is the slower of memory and its instruction.
