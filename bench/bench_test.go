@@ -264,7 +264,7 @@ func TestProductPeak(t *testing.T) {
 		}
 	}
 	check("amx", quant.Q4_0, kernels.ActBF16, 4)
-	check("amx", quant.Q4_0, kernels.ActInt8, 3)
+	check("amx", quant.Q4_0, kernels.ActInt8, 5)
 	check("amx", quant.F32, kernels.ActBF16, 1)
 	check("avx512_bf16", quant.BF16, kernels.ActInt8, 2)
 	check("avx512_bf16", quant.Q4_0, kernels.ActInt8, 3)

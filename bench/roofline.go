@@ -60,6 +60,8 @@ func weightPeak(weights quant.DType, t *kernels.Table, act kernels.Activations, 
 		return 0 // plain Go has no instruction of its own to be measured by
 	case weights == quant.F32:
 		return peaks.F32
+	case act == kernels.ActInt8 && weights.BlockElems() > 1 && t.Name == "amx":
+		return peaks.AMXInt8
 	case act == kernels.ActInt8 && weights.BlockElems() > 1:
 		return peaks.Int8 // 0 without VNNI: what stands in for it is not measured
 	case t.Name == "amx":
