@@ -78,7 +78,7 @@ const clientKey = "sk-local-clients-test"
 func startWorld(t *testing.T) *world {
 	stories := []string{"data", "models", "stories260K"}
 	golden := func(name string) []string { return []string{"data", "models", "golden", "arch", name} }
-	w := &world{env: []string{"INGOT_KEY=" + clientKey, "INGOT_TOO_LARGE=2048"}, engines: map[string]*engine.Engine{}}
+	w := &world{env: []string{"INGOT_KEY=" + clientKey, "INGOT_TOO_LARGE=6291456"}, engines: map[string]*engine.Engine{}}
 	w.start(t, "CHAT", golden("llama-tied"), engine.Options{})
 	w.start(t, "TEXT", stories, engine.Options{})
 	w.start(t, "EMBED", golden("bert"), engine.Options{})
@@ -107,7 +107,6 @@ func (w *world) start(t *testing.T, name string, path []string, o engine.Options
 	t.Cleanup(func() { e.Close() })
 	cfg := DefaultConfig()
 	cfg.DrainDelay, cfg.APIKeys = 0, []string{"clients:" + clientKey}
-	cfg.MaxBodyBytes = 2 << 10 // so small that a client has sent what is too large before it is refused
 	s, err := New(cfg, ModelOf(e), nil)
 	if err != nil {
 		t.Fatal(err)

@@ -347,6 +347,26 @@ func TestBoundsOfHTTP(t *testing.T) {
 	}
 }
 
+// TestTooLargeIsAnswered sends far more than is read: the answer that says so arrives whole,
+// whatever the client still had to send.
+func TestTooLargeIsAnswered(t *testing.T) {
+	h := startTCP(t, newFake(), nil)
+	body := make([]byte, 6<<20)
+	for range 20 {
+		c, err := h.dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(c, "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n", len(body))
+		_, sent := c.Write(body)
+		answer, err := io.ReadAll(c)
+		if sent != nil || err != nil || !strings.Contains(string(answer), `"code":"body_too_large"`) {
+			t.Errorf("sent: %v, read: %v, answer %q", sent, err, answer)
+		}
+		c.Close()
+	}
+}
+
 func chunks(n int) string { return strings.Repeat("1\r\nx\r\n", n) + "0\r\n\r\n" }
 
 // TestConnectionsOfOneAddress closes the one connection too many.

@@ -117,5 +117,6 @@ func (s *Server) refuseRequest(ctx *fasthttp.RequestCtx, err error) {
 		e.Message = "the request did not arrive in time"
 	}
 	s.metrics.refused(e.Code)
+	keepAnswer(ctx.Conn())
 	writeError(ctx, e)
 }

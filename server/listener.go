@@ -1,8 +1,11 @@
 package server
 
 import (
+	"io"
 	"net"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // cappedListener closes connections beyond a number for each address.
@@ -58,12 +61,43 @@ func (l *cappedListener) release(ip string) {
 type cappedConn struct {
 	net.Conn
 	release func()
+	unread  atomic.Bool // the client still sends what was refused
 }
 
 // Close implements net.Conn.
 func (c *cappedConn) Close() error {
-	c.release()
+	defer c.release()
+	if c.unread.Load() {
+		c.drain()
+	}
 	return c.Conn.Close()
+}
+
+// drain takes in what the client still sends, for a while: a socket that is closed with
+// unread data is reset, and the client would lose the answer that says why.
+func (c *cappedConn) drain() {
+	const longest, most = 2 * time.Second, 64 << 20
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
+		return
+	}
+	if c.Conn.SetReadDeadline(time.Now().Add(longest)) == nil {
+		_, _ = io.CopyN(io.Discard, c.Conn, most)
+	}
+}
+
+// keepAnswer has a connection that is about to be closed let its client finish sending.
+func keepAnswer(c net.Conn) {
+	for {
+		if capped, ok := c.(*cappedConn); ok {
+			capped.unread.Store(true)
+			return
+		}
+		layer, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return
+		}
+		c = layer.NetConn()
+	}
 }
 
 // NetConn returns the connection below, as tls.Conn does.
