@@ -367,6 +367,42 @@ func TestTooLargeIsAnswered(t *testing.T) {
 	}
 }
 
+// TestStreamToHTTP10 streams to a client that knows no chunks: bare events, ended by the
+// end of the connection.
+func TestStreamToHTTP10(t *testing.T) {
+	fake := newFake()
+	h := startTCP(t, fake, nil)
+	const body = `{"prompt":"a","stream":true}`
+	want := h.post("/v1/completions", body).body
+	for _, keep := range []string{"", "Connection: keep-alive\r\n"} {
+		c, err := h.dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(c, "POST /v1/completions HTTP/1.0\r\nHost: localhost\r\n%sContent-Length: %d\r\n\r\n%s", keep, len(body), body)
+		c.SetReadDeadline(time.Now().Add(5 * time.Second))
+		answer, err := io.ReadAll(c)
+		head, events, _ := strings.Cut(string(answer), "\r\n\r\n")
+		if err != nil || events != want {
+			t.Errorf("read: %v, events %q, want %q", err, events, want)
+		}
+		if !strings.Contains(head, " 200 OK\r\n") || strings.Contains(head, "Transfer-Encoding") || !strings.Contains(head, "Connection: close") || !strings.Contains(head, typeSSE) {
+			t.Errorf("header %q", head)
+		}
+		c.Close()
+	}
+	fake.gate = make(chan struct{})
+	c, err := h.dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(c, "POST /v1/completions HTTP/1.0\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	readUntil(t, bufio.NewReader(c), "\r\n")
+	c.Close()
+	expectCancel(t, fake)
+	waitFor(t, func() bool { return h.server.work.count() == 0 })
+}
+
 func chunks(n int) string { return strings.Repeat("1\r\nx\r\n", n) + "0\r\n\r\n" }
 
 // TestConnectionsOfOneAddress closes the one connection too many.

@@ -25,7 +25,8 @@ type chunker interface {
 }
 
 // stream answers with the job's events as they come. fasthttp writes it in the
-// connection's goroutine after the handler has returned: no goroutine, no pipe.
+// connection's goroutine after the handler has returned: no goroutine, no pipe. (For
+// HTTP/1.0 the handler writes it.)
 type stream struct {
 	server *Server
 	x      *exchange
@@ -45,8 +46,27 @@ func (s *Server) startStream(ctx *fasthttp.RequestCtx, j *job, enc chunker) {
 	h.SetContentType(typeSSE)
 	h.Set("Cache-Control", "no-cache")
 	h.Set("X-Accel-Buffering", "no") // nginx would hold tokens back
+	st := &stream{server: s, x: x, conn: ctx.Conn(), job: j, enc: enc, status: fasthttp.StatusOK}
+	if !ctx.Request.Header.IsHTTP11() {
+		st.writeBare(ctx)
+		return
+	}
 	ctx.Response.ImmediateHeaderFlush = true
-	ctx.SetBodyStream(&stream{server: s, x: x, conn: ctx.Conn(), job: j, enc: enc, status: fasthttp.StatusOK}, -1)
+	ctx.SetBodyStream(st, -1)
+}
+
+// writeBare writes the whole answer to a client of HTTP/1.0, which knows no chunks: it
+// ends with the connection. fasthttp has no such answers, so it gets none to write.
+func (st *stream) writeBare(ctx *fasthttp.RequestCtx) {
+	defer st.Close()
+	ctx.HijackSetNoResponse(true)
+	ctx.Hijack(func(net.Conn) {})
+	const untilClose = -2 // fasthttp's mark: neither a length nor chunks
+	ctx.Response.Header.SetContentLength(untilClose)
+	setWriteDeadline(st.conn, st.server.cfg.WriteTimeout)
+	if _, err := st.conn.Write(ctx.Response.Header.Header()); err == nil {
+		_, _ = st.WriteTo(st.conn) // Close counts how it ended
+	}
 }
 
 // Read implements io.Reader, which fasthttp's type demands; it uses WriteTo.
