@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"net"
 	"net/url"
 	"slices"
@@ -15,12 +16,21 @@ func (s *Server) checkHost(ctx *fasthttp.RequestCtx) *Error {
 	if len(s.hosts) == 0 {
 		return nil
 	}
-	host := hostOnly(string(ctx.Request.Header.Host()))
+	host := hostOnly(askedHost(ctx))
 	if slices.Contains(s.hosts, host) {
 		return nil
 	}
 	return &Error{Status: fasthttp.StatusForbidden, Type: "invalid_request_error", Code: "host_not_allowed",
-		Message: "the Host header names a server that this one is not: add it with --allowed-host if it is meant"}
+		Message: "the request names a server that this one is not: add it with --allowed-host if it is meant"}
+}
+
+// askedHost returns the host that a request is for, with its port: the target's if that is
+// an absolute address, which overrules the Host header (RFC 9112, section 3.2.2).
+func askedHost(ctx *fasthttp.RequestCtx) string {
+	if bytes.HasPrefix(ctx.RequestURI(), []byte("/")) {
+		return string(ctx.Request.Header.Host())
+	}
+	return string(ctx.URI().Host())
 }
 
 // hostOnly drops a port and the brackets of an IPv6 address.
@@ -67,7 +77,7 @@ func (s *Server) checkOrigin(ctx *fasthttp.RequestCtx) *Error {
 
 func (s *Server) sameOrigin(ctx *fasthttp.RequestCtx, origin string) bool {
 	u, err := url.Parse(origin)
-	return err == nil && u.Host != "" && strings.EqualFold(u.Host, string(ctx.Request.Header.Host()))
+	return err == nil && u.Host != "" && strings.EqualFold(u.Host, askedHost(ctx))
 }
 
 // preflight answers a browser's question whether a page may call; checkOrigin has said

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"bufio"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -20,6 +22,31 @@ func TestHosts(t *testing.T) {
 		if a := public.do("GET", "/v1/models", "", "Host", host, "Authorization", "Bearer "+keyAnn); a.status != 200 {
 			t.Errorf("not on loopback, Host %q: %d", host, a.status)
 		}
+	}
+}
+
+// TestTargetNamesHost sends targets in absolute form: their host counts, not the header's.
+func TestTargetNamesHost(t *testing.T) {
+	h := start(t, newFake(), nil)
+	for _, c := range []struct{ target, host, want string }{
+		{"http://localhost:8080/v1/models", "localhost", "200"},
+		{"http://localhost/v1/models", "evil.example", "200"},
+		{"http://[::1]:80/v1/models", "evil.example", "200"},
+		{"http://evil.example/v1/models", "localhost", "403"},
+		{"HTTP://evil.example:80/v1/models", "localhost", "403"},
+		{"http://localhost@evil.example/v1/models", "localhost", "403"},
+		{"/v1/models?x=http://localhost/", "evil.example", "403"},
+	} {
+		conn, err := h.dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		go fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", c.target, c.host)
+		line, err := bufio.NewReader(conn).ReadString('\n')
+		if !strings.HasPrefix(line, "HTTP/1.1 "+c.want) {
+			t.Errorf("target %s, Host %s: %q %v, want %s", c.target, c.host, line, err, c.want)
+		}
+		conn.Close()
 	}
 }
 
