@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -17,6 +18,9 @@ type body struct {
 // readBody decodes and checks a request's body. Unknown fields are refused in strict
 // mode and named in the X-Ingot-Warning header otherwise.
 func (s *Server) readBody(ctx *fasthttp.RequestCtx, in Body) (*body, *Error) {
+	if err := checkEncoding(ctx); err != nil {
+		return nil, err
+	}
 	// The values point into the body, and fasthttp reuses its buffer.
 	text := append([]byte(nil), ctx.PostBody()...)
 	b, unknown, err := parseBody(text, in)
@@ -30,6 +34,17 @@ func (s *Server) readBody(ctx *fasthttp.RequestCtx, in Body) (*body, *Error) {
 		ctx.Response.Header.Set("X-Ingot-Warning", "unknown fields were not used: "+strings.Join(unknown, ", "))
 	}
 	return b, nil
+}
+
+// checkEncoding refuses compressed bodies: a small one can hide a huge one.
+func checkEncoding(ctx *fasthttp.RequestCtx) *Error {
+	for _, coding := range ctx.Request.Header.PeekAll(fasthttp.HeaderContentEncoding) {
+		if len(coding) > 0 && !bytes.EqualFold(coding, []byte("identity")) {
+			return &Error{Status: fasthttp.StatusUnsupportedMediaType, Type: "invalid_request_error", Code: "unsupported_content_encoding",
+				Message: fmt.Sprintf("the Content-Encoding %s is not supported: send the body as it is", clip(coding))}
+		}
+	}
+	return nil
 }
 
 // parseBody returns the checked fields and the names of the unknown ones, cut to what

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -364,6 +365,31 @@ func TestTooLargeIsAnswered(t *testing.T) {
 			t.Errorf("sent: %v, read: %v, answer %q", sent, err, answer)
 		}
 		c.Close()
+	}
+}
+
+// TestContentEncoding refuses bodies that would first have to be decoded.
+func TestContentEncoding(t *testing.T) {
+	h := start(t, newFake(), nil)
+	for coding, want := range map[string]int{"": 200, "identity": 200, "Identity": 200, "gzip": 415, "identity, gzip": 415, "zst\x80d": 415} {
+		for _, path := range []string{"/v1/completions", "/tokenize"} {
+			a := h.do("POST", path, `{"prompt":"a"}`, "Content-Encoding", coding)
+			if a.status != want {
+				t.Errorf("%s with %q: %d %s", path, coding, a.status, a.body)
+			}
+			var told struct {
+				Error map[string]any
+			}
+			if want == 200 {
+				continue
+			}
+			if err := json.Unmarshal([]byte(a.body), &told); err != nil || len(told.Error) != 4 || told.Error["code"] != "unsupported_content_encoding" {
+				t.Errorf("%s with %q: %s", path, coding, a.body)
+			}
+			if text, _ := told.Error["message"].(string); !strings.Contains(text, strings.ToValidUTF8(coding, "\uFFFD")) {
+				t.Errorf("%q is not named: %s", coding, a.body)
+			}
+		}
 	}
 }
 
