@@ -60,8 +60,8 @@ type textChoice struct {
 	tokens  []engine.Token
 	taken   bool // an event came, and with the first one the echo
 	written bool
-	echoed  int // of tokens, those of the prompt
-	offset  int // runes of the text before tokens
+	echoed  int          // of tokens, those of the prompt
+	at      textPosition // of tokens
 	finish  engine.FinishReason
 }
 
@@ -135,6 +135,12 @@ func (a *textAnswer) take(ev *engine.Event) *textChoice {
 			c.echoed = len(c.tokens)
 		}
 	}
+	if !c.taken && a.logprobs >= 0 {
+		c.at = a.server.startText()
+		if c.echoed == 0 {
+			c.at.endPrompt(a.server, a.prompts[ev.Index/a.n].ids)
+		}
+	}
 	c.taken = true
 	c.text.WriteString(ev.Text)
 	c.tokens = append(c.tokens, ev.Tokens...)
@@ -172,7 +178,7 @@ func (a *textAnswer) appendChoice(dst []byte, index int, c *textChoice) []byte {
 	if a.logprobs < 0 || len(c.tokens) == 0 {
 		dst = append(dst, `null`...)
 	} else {
-		dst, c.offset = a.server.appendTextLogprobs(dst, c.tokens, a.logprobs, c.offset, c.echoed > 0)
+		dst = a.appendLogprobs(dst, index, c)
 	}
 	if a.ids {
 		if first {
@@ -182,6 +188,21 @@ func (a *textAnswer) appendChoice(dst []byte, index int, c *textChoice) []byte {
 	}
 	dst = append(dst, `,"finish_reason":`...)
 	return append(appendStringOrNull(dst, string(c.finish)), '}')
+}
+
+// appendLogprobs writes the logprobs of what a choice has gathered.
+func (a *textAnswer) appendLogprobs(dst []byte, index int, c *textChoice) []byte {
+	l := textLogprobs{server: a.server, top: a.logprobs}
+	for i := range c.tokens[:c.echoed] {
+		l.add(&c.tokens[i], &c.at, i == 0)
+	}
+	if c.echoed > 0 {
+		c.at.endPrompt(a.server, a.prompts[index/a.n].ids)
+	}
+	for i := range c.tokens[c.echoed:] {
+		l.add(&c.tokens[c.echoed+i], &c.at, false)
+	}
+	return l.appendJSON(dst)
 }
 
 // gather implements gatherer.

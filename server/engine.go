@@ -35,6 +35,9 @@ type Tokenizer interface {
 	Encode(dst []int32, text string, opt tokenizer.EncodeOptions) []int32
 	EncodeSegments(dst []int32, segs []tokenizer.Segment) []int32
 	Decode(ids []int32, skipSpecial bool) string
+	// Stream returns a decoder at the start of a text; with skipSpecial control tokens
+	// give nothing.
+	Stream(skipSpecial bool) tokenizer.Stream
 	// Piece returns the bytes that a token adds to a text; a control token gives its
 	// name. It is nil for an id that there is not.
 	Piece(id int32) []byte

@@ -16,6 +16,7 @@ import (
 	"github.com/ingot-llm/ingot/engine/chat"
 	"github.com/ingot-llm/ingot/engine/sample"
 	"github.com/ingot-llm/ingot/engine/tokenizer"
+	"github.com/ingot-llm/ingot/quant"
 	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/fasthttputil"
 )
@@ -65,6 +66,32 @@ func (t bytesTokenizer) Decode(ids []int32, skipSpecial bool) string {
 		}
 	}
 	return strings.ToValidUTF8(string(b), "\uFFFD")
+}
+
+// realBytes is the same vocabulary as a real tokenizer has it.
+var realBytes = sync.OnceValue(func() *tokenizer.Tokenizer {
+	var tokens []string
+	var kinds []int32
+	for b := range 256 {
+		tokens, kinds = append(tokens, fmt.Sprintf("<0x%02X>", b)), append(kinds, 6)
+	}
+	m := &quant.Meta{}
+	m.Set("tokenizer.ggml.model", "llama")
+	m.Set("tokenizer.ggml.tokens", append(tokens, controls[tokenStart], controls[tokenEnd]))
+	m.Set("tokenizer.ggml.token_type", append(kinds, 3, 3))
+	m.Set("tokenizer.ggml.scores", make([]float32, fakeVocab))
+	m.Set("tokenizer.ggml.bos_token_id", uint32(tokenStart))
+	m.Set("tokenizer.ggml.eos_token_id", uint32(tokenEnd))
+	m.Set("tokenizer.ggml.add_space_prefix", false)
+	t, err := tokenizer.New(m)
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return t
+})
+
+func (bytesTokenizer) Stream(skipSpecial bool) tokenizer.Stream {
+	return realBytes().Stream(skipSpecial)
 }
 
 func (bytesTokenizer) Piece(id int32) []byte {

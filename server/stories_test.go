@@ -74,12 +74,52 @@ func TestStories(t *testing.T) {
 	}
 }
 
+// TestTokensJoinToText holds the tokens of a model with SentencePiece, whose first piece
+// has a space that is not in the text, against the text.
+func TestTokensJoinToText(t *testing.T) {
+	e, err := engine.Open(engine.Options{Model: quanttest.Shared(t, "data", "models", "stories260K"), KVMemory: 8 << 20}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	h := start(t, newFake(), func(_ *Config, m *Model) { *m = ModelOf(e) })
+	got := complete(t, h, `{"prompt":"a b","echo":true,"logprobs":0,"max_tokens":0}`).Logprobs
+	if !reflect.DeepEqual(got.Tokens, []string{"<s>", "a", " b"}) && !reflect.DeepEqual(got.Tokens, []string{"\n<s>\n", "a", " b"}) || !reflect.DeepEqual(got.Offset, []int{0, 0, 1}) {
+		t.Errorf("tokens %q at %v", got.Tokens, got.Offset)
+	}
+	for _, body := range []string{
+		`{"prompt":"Once upon a time","echo":true,"logprobs":2,"max_tokens":12,"temperature":0}`,
+		`{"prompt":"Once upon a time","logprobs":2,"max_tokens":12,"temperature":0}`,
+		`{"prompt":" été","echo":true,"logprobs":2,"max_tokens":3,"temperature":0}`,
+		`{"prompt":[198,400],"echo":true,"logprobs":0,"max_tokens":3,"temperature":0}`,
+		`{"prompt":[1],"echo":true,"logprobs":0,"max_tokens":3,"temperature":0}`,
+	} {
+		c := complete(t, h, body)
+		runes := []rune(c.Text)
+		for i, text := range c.Logprobs.Tokens {
+			from, to := c.Logprobs.Offset[i], len(runes)
+			if i+1 < len(c.Logprobs.Offset) {
+				to = c.Logprobs.Offset[i+1]
+			}
+			if from > to || to > len(runes) {
+				t.Fatalf("%s: offsets %v of %q", body, c.Logprobs.Offset, c.Text)
+			}
+			shown := strings.HasPrefix(text, "bytes:") || strings.Contains(text, "<s>")
+			if !shown && string(runes[from:to]) != text {
+				t.Errorf("%s: the token %q stands at %q of %q", body, text, string(runes[from:to]), c.Text)
+			}
+		}
+	}
+}
+
 // completion is the first choice of an answer.
 type completion struct {
 	Text     string
 	IDs      []int32 `json:"token_ids"`
 	Logprobs struct {
-		Token []*float64 `json:"token_logprobs"`
+		Tokens []string
+		Token  []*float64 `json:"token_logprobs"`
+		Offset []int      `json:"text_offset"`
 	}
 }
 
