@@ -124,7 +124,16 @@ func (m *opened) open(o Options, log *slog.Logger) (*Config, error) {
 }
 
 // load builds the program, and settles what depends on the model's own numbers.
-func (m *opened) load(o *Options) error {
+func (m *opened) load(o *Options) (err error) {
+	switch o.Weights {
+	case "map":
+	case "load":
+		if m.source, err = loadWeights(m.source); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("--weights is %q, want map or load", o.Weights)
+	}
 	act, err := o.activations(m.table)
 	if err != nil {
 		return err

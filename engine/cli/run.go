@@ -58,7 +58,7 @@ an answer and Ctrl-D leaves. Flags can also be set by INGOT_* variables
 func (o *runOptions) addEngineFlags(f *pflag.FlagSet) {
 	all := pflag.NewFlagSet("engine", pflag.ContinueOnError)
 	o.engine.AddFlags(all)
-	for _, name := range []string{"table", "threads", "nice", "activations", "kv-type", "context", "memory"} {
+	for _, name := range []string{"table", "weights", "threads", "nice", "activations", "kv-type", "context", "memory"} {
 		f.AddFlag(all.Lookup(name))
 	}
 	o.engine.MaxSeqs = 1
