@@ -24,7 +24,7 @@ type Error struct {
 	Type    string
 	Param   string // the field at fault; "" is sent as null
 	Code    string // "" is sent as null
-	// RetryAfter in seconds, 0: no header.
+	// RetryAfter in seconds, 0: no header. Server.fail knows that of a full queue.
 	RetryAfter int
 }
 
@@ -52,7 +52,7 @@ func asError(err error) *Error {
 		return invalid("", "", "%s", bad.Error())
 	case errors.Is(err, engine.ErrQueueFull):
 		return &Error{Status: fasthttp.StatusTooManyRequests, Message: "the server is overloaded: " + err.Error(),
-			Type: "rate_limit_error", Code: "overloaded", RetryAfter: 1}
+			Type: "rate_limit_error", Code: "overloaded"}
 	case errors.Is(err, engine.ErrClosed), errors.Is(err, errDraining):
 		return &Error{Status: fasthttp.StatusServiceUnavailable, Message: errDraining.Error(),
 			Type: "service_unavailable_error", Code: "shutting_down", RetryAfter: 5}

@@ -43,6 +43,7 @@ func (s *Server) submit(ctx *fasthttp.RequestCtx, reqs []engine.Request) (*job, 
 			j.close(err)
 			return nil, err
 		}
+		s.pace.begin()
 		j.streams = append(j.streams, stream)
 		j.open += reqs[i].N
 	}
@@ -152,10 +153,16 @@ func (j *job) close(cause error) {
 		j.end = cause
 		j.unwatch()
 		j.cancel(cause)
+		ran := 0
 		for i, s := range j.streams {
 			s.Close()
-			j.server.metrics.ended(&j.reqs[i], s.Usage(), s.Timing(), j.arrived)
+			t := s.Timing()
+			if !t.Scheduled.IsZero() {
+				ran++
+			}
+			j.server.metrics.ended(&j.reqs[i], s.Usage(), t, j.arrived)
 		}
+		j.server.pace.end(len(j.streams), ran)
 		j.readers.Wait()
 	})
 }

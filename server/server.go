@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ingot-llm/ingot/engine"
 	"github.com/valyala/fasthttp"
 )
 
@@ -30,6 +31,7 @@ type Server struct {
 	router  *router
 	metrics *metrics
 	watch   *watcher
+	pace    pace
 	http    *fasthttp.Server
 	page    map[string]asset
 
@@ -53,7 +55,7 @@ func New(cfg Config, model Model, log *slog.Logger) (*Server, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{cfg: cfg, model: model, log: log, router: newRouter(routes), hosts: allowedHosts(&cfg),
-		newID: randomHex, now: time.Now}
+		newID: randomHex, now: time.Now, pace: pace{now: time.Now}}
 	var err error
 	if s.keys, err = loadKeys(&cfg); err != nil {
 		return nil, err
@@ -283,6 +285,9 @@ func (s *Server) admit(ctx *fasthttp.RequestCtx, x *exchange) (*route, *Error) {
 // fail answers a handler's error.
 func (s *Server) fail(ctx *fasthttp.RequestCtx, err error) {
 	e := asError(err)
+	if errors.Is(err, engine.ErrQueueFull) {
+		e.RetryAfter = s.pace.wait(s.model.Engine.Stats().Waiting)
+	}
 	if e.Status == fasthttp.StatusInternalServerError {
 		exchangeOf(ctx).fault = err
 	}
