@@ -105,8 +105,8 @@ func TestStories(t *testing.T) {
 	}
 }
 
-// TestStoriesQuantized: eight bits cost next to nothing. The bound is three times what
-// the worst text showed when this was written (0.004 nats a token).
+// TestStoriesQuantized: eight bits in weights and activations cost little. The worst text
+// showed 0.0116 nats a token on every table; the bound is twice that.
 func TestStoriesQuantized(t *testing.T) {
 	dir, want := readStories(t)
 	e := storyEngine(t, convertStories(t, dir, "Q8_0"), "auto")
@@ -115,7 +115,7 @@ func TestStoriesQuantized(t *testing.T) {
 		for _, v := range scoreText(t, e, n.IDs) {
 			sum += v
 		}
-		if mean := sum / float64(len(n.IDs)-1); math.Abs(mean-n.Mean) > 0.012 {
+		if mean := sum / float64(len(n.IDs)-1); math.Abs(mean-n.Mean) > 0.023 {
 			t.Errorf("%q costs %.4f nats a token in Q8_0, %.4f in F32", n.Text, mean, n.Mean)
 		}
 	}
