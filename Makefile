@@ -9,7 +9,7 @@ LISTEN  ?= 127.0.0.1:8080
 RACE    := ./kv/... ./engine ./engine/sched ./engine/sample ./engine/chat/... ./engine/cli ./engine/settings \
 	./engine/model ./quant/convert ./quant/hf ./server/... ./bench/load
 
-.PHONY: usage build native run test lint sanitize race fuzz bench clean
+.PHONY: usage build native run test lint sanitize emulate race fuzz bench clean
 
 usage:
 	@echo 'make build            bin/ingot: one binary with the native kernels inside'
@@ -18,6 +18,7 @@ usage:
 	@echo 'make lint             gofmt, go vet, staticcheck'
 	@echo 'make race             tests under the race detector (needs cgo for the detector only)'
 	@echo 'make sanitize         kernels under the address and undefined-behaviour sanitizers'
+	@echo 'make emulate          the AMX kernels on emulated tiles, on any machine with AVX-512'
 	@echo 'make fuzz             every fuzz target for FUZZTIME ($(FUZZTIME)) each'
 	@echo 'make bench            Go benchmarks'
 	@echo 'make clean            remove what was built'
@@ -43,6 +44,10 @@ lint:
 
 race: native
 	CGO_ENABLED=1 $(GO) test -race -timeout 30m $(RACE)
+
+emulate:
+	$(MAKE) --no-print-directory -C kernels/csrc emulate
+	INGOT_KERNELS=$(CURDIR)/kernels/native/libingot_amxemu.so $(GO) test -count=1 -run 'Conformance|SelfTest' ./kernels/
 
 sanitize:
 	$(MAKE) --no-print-directory -C kernels/csrc sanitize
