@@ -3,7 +3,6 @@ package server
 import (
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/ingot-llm/ingot/engine"
 	"github.com/ingot-llm/ingot/engine/chat"
@@ -23,35 +22,16 @@ func (s *Server) chat(ctx *fasthttp.RequestCtx) {
 		s.fail(ctx, bad)
 		return
 	}
-	j, err := s.submit(ctx, []engine.Request{req})
-	if err != nil {
-		s.fail(ctx, err)
-		return
-	}
-	a.job = j
-	if a.stream {
-		a.frame = newChunkFrame(a.id, "chat.completion.chunk", s.names[0], a.created, a.options)
-		s.startStream(ctx, j, a)
-		return
-	}
-	s.collect(ctx, j, a)
+	s.generate(ctx, &a.generation, a, "chat.completion.chunk", req)
 }
 
 // chatAnswer is a chat completion in the making: it makes the chunks of a stream, and it
 // gathers the whole of an answer that is not streamed.
 type chatAnswer struct {
-	server  *Server
-	job     *job
-	id      string
-	created time.Time
-	stream  bool
-	options streamOptions
-	frame   chunkFrame
-	prompt  []int32
-
+	generation
+	prompt   []int32
 	logprobs bool
 	top      int
-	ids      bool // return_token_ids
 
 	choices   []chatChoice
 	reasoning int // tokens
@@ -71,7 +51,7 @@ type chatChoice struct {
 
 // planChat turns a checked body into a request to the engine and its answer.
 func (s *Server) planChat(b *body, key string) (*chatAnswer, engine.Request, *Error) {
-	a := &chatAnswer{server: s, id: "chatcmpl-" + s.newID(), created: s.now(), ids: b.boolean("return_token_ids")}
+	a := &chatAnswer{generation: s.newGeneration("chatcmpl-", b)}
 	req, err := s.request(b, key)
 	if err == nil {
 		err = s.checkModel(b)

@@ -3,7 +3,6 @@ package server
 import (
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/ingot-llm/ingot/engine"
 	"github.com/valyala/fasthttp"
@@ -21,35 +20,16 @@ func (s *Server) complete(ctx *fasthttp.RequestCtx) {
 		s.fail(ctx, bad)
 		return
 	}
-	j, err := s.submit(ctx, reqs)
-	if err != nil {
-		s.fail(ctx, err)
-		return
-	}
-	a.job = j
-	if a.stream {
-		a.frame = newChunkFrame(a.id, "text_completion", s.names[0], a.created, a.options)
-		s.startStream(ctx, j, a)
-		return
-	}
-	s.collect(ctx, j, a)
+	s.generate(ctx, &a.generation, a, "text_completion", reqs...)
 }
 
 // textAnswer is a text completion in the making, as chatAnswer is a chat's.
 type textAnswer struct {
-	server  *Server
-	job     *job
-	id      string
-	created time.Time
-	stream  bool
-	options streamOptions
-	frame   chunkFrame
-	prompts []prompt
-	n       int
-
+	generation
+	prompts  []prompt
+	n        int
 	echo     bool
 	logprobs int // -1: none
-	ids      bool
 	choices  []textChoice
 }
 
@@ -68,8 +48,7 @@ type textChoice struct {
 // planCompletion turns a checked body into requests to the engine, one for each prompt,
 // and their answer.
 func (s *Server) planCompletion(b *body, key string) (*textAnswer, []engine.Request, *Error) {
-	a := &textAnswer{server: s, id: "cmpl-" + s.newID(), created: s.now(), logprobs: -1,
-		echo: b.boolean("echo"), ids: b.boolean("return_token_ids")}
+	a := &textAnswer{generation: s.newGeneration("cmpl-", b), logprobs: -1, echo: b.boolean("echo")}
 	req, err := s.request(b, key)
 	if err == nil {
 		err = s.checkModel(b)

@@ -31,7 +31,7 @@ func replaceEach(s string) string {
 // benchAnswer is a chat stream in its middle.
 func benchAnswer(t testing.TB) (*chatAnswer, *chatChoice, *chat.Event) {
 	h := start(t, newFake(), nil)
-	a := &chatAnswer{server: h.server, choices: make([]chatChoice, 1)}
+	a := &chatAnswer{generation: generation{server: h.server}, choices: make([]chatChoice, 1)}
 	a.frame = newChunkFrame("chatcmpl-0123456789abcdef01234567", "chat.completion.chunk", "a-model", time.Unix(1700000000, 0), streamOptions{usage: true})
 	return a, &a.choices[0], &chat.Event{Kind: chat.Content, Text: " wonderful"}
 }
