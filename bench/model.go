@@ -27,6 +27,7 @@ type modelOptions struct {
 	batch                      []int
 	threads                    int
 	table, activations, kvType string
+	weights                    string
 	json                       bool
 }
 
@@ -61,6 +62,7 @@ memory and arithmetic, as measured, allow at most.
 	f.IntVar(&o.threads, "threads", 0, "threads (0: one for each processor)")
 	f.StringVar(&o.table, "table", "auto", "kernel table: auto or one that ingot doctor lists")
 	f.StringVar(&o.activations, "activations", "auto", "activations at block-quantized weights: auto, bf16 or int8")
+	f.StringVar(&o.weights, "weights", string(model.PlaceAuto), model.PlacementUsage)
 	f.StringVar(&o.kvType, "kv-type", "bf16", "type of the KV cache: bf16, f32 or q8_0")
 	f.BoolVar(&o.json, "json", false, "print a JSON object a line")
 	return cmd
@@ -107,6 +109,10 @@ func (o *modelOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	placement, err := model.ParsePlacement(o.weights)
+	if err != nil {
+		return cli.Usagef("%w", err)
+	}
 	p := cli.NewProgress(cmd.ErrOrStderr(), "making weights", true)
 	src, err := o.open(p)
 	if err != nil {
@@ -119,7 +125,10 @@ func (o *modelOptions) run(cmd *cobra.Command) error {
 		return err
 	}
 	defer m.Program.Close()
-	return o.measure(cmd, &setup{lib: lib, table: table, act: act, kv: kv, model: m})
+	if placement, err = m.Place(src, placement, table, lib, readMachine("/").usable()); err != nil {
+		return err
+	}
+	return o.measure(cmd, &setup{lib: lib, table: table, act: act, kv: kv, model: m, weights: placement})
 }
 
 // decodeFrom is how many tokens stand before the first decoded one.
@@ -130,11 +139,12 @@ func (o *modelOptions) tokens() int { return o.decodeFrom() + o.warmup + o.gen }
 
 // setup is what is measured, and on what.
 type setup struct {
-	lib   *kernels.Library
-	table *kernels.Table
-	act   kernels.Activations
-	kv    kernels.KVType
-	model *model.Model
+	lib     *kernels.Library
+	table   *kernels.Table
+	act     kernels.Activations
+	kv      kernels.KVType
+	model   *model.Model
+	weights model.Placement
 }
 
 func parseActivations(name string, t *kernels.Table) (kernels.Activations, error) {
@@ -197,6 +207,7 @@ func (o *modelOptions) measure(cmd *cobra.Command, s *setup) error {
 	line := newRoofline(s.model, s.table, s.act, peaks)
 	report := func(r result) error {
 		r.Model, r.Type, r.Table, r.Activations, r.KVType = o.name(), o.typeName(s.model), s.table.Name, s.act.String(), s.kv.String()
+		r.Weights = string(s.weights)
 		r.Threads, r.Prompt, r.RSS = s.lib.Threads(), o.prompt, residentBytes("/")
 		return w.write(r)
 	}

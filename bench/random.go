@@ -54,6 +54,9 @@ func (r *randomModel) Tensor(name string) (quant.Tensor, error) {
 	return quant.Tensor{}, fmt.Errorf("%q: %w", name, quant.ErrNoTensor)
 }
 
+// Release implements quant.Releaser.
+func (r *randomModel) Release() { _ = r.Close() }
+
 // Close implements quant.Source.
 func (r *randomModel) Close() error {
 	r.mu.Lock()

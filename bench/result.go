@@ -19,6 +19,7 @@ type result struct {
 	Table       string  `json:"table"`
 	Activations string  `json:"activations"`
 	KVType      string  `json:"kv_type"`
+	Weights     string  `json:"weights"` // where they lie
 	Threads     int     `json:"threads"`
 	Batch       int     `json:"batch"`
 	Prompt      int     `json:"prompt"`           // tokens
@@ -58,7 +59,7 @@ func (w *writer) write(r result) error {
 		return w.json.Encode(r)
 	}
 	if w.rows == 0 {
-		fmt.Fprintf(w.table, "%s %s, table %s, %s activations, %s cache, %d threads\n", r.Model, r.Type, r.Table, r.Activations, r.KVType, r.Threads)
+		fmt.Fprintf(w.table, "%s %s, table %s, %s activations, %s cache, weights %s, %d threads\n", r.Model, r.Type, r.Table, r.Activations, r.KVType, r.Weights, r.Threads)
 		fmt.Fprint(w.table, "\tbatch\ttokens\ttok/s\tlimit tok/s\tof limit\tresident\t\n")
 	}
 	w.rows++

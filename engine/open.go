@@ -30,6 +30,7 @@ type Info struct {
 	Generates, Embeds   bool
 	Table               string
 	Activations, KVType string
+	Weights             string // where they lie: map, load or repack
 	BlockTokens, Blocks int
 	Memory              MemoryPlan
 	DefaultSampling     sample.Params
@@ -98,6 +99,11 @@ func (m *opened) open(o Options, log *slog.Logger) (*Config, error) {
 	if m.table, err = m.library.Select(o.Table, log); err != nil {
 		return nil, err
 	}
+	if o.Memory == 0 {
+		if o.Memory, err = MemoryLimit("/"); err != nil {
+			return nil, err
+		}
+	}
 	if err := m.load(&o); err != nil {
 		return nil, err
 	}
@@ -125,14 +131,9 @@ func (m *opened) open(o Options, log *slog.Logger) (*Config, error) {
 
 // load builds the program, and settles what depends on the model's own numbers.
 func (m *opened) load(o *Options) (err error) {
-	switch o.Weights {
-	case "map":
-	case "load":
-		if m.source, err = loadWeights(m.source); err != nil {
-			return err
-		}
-	default:
-		return fmt.Errorf("--weights is %q, want map or load", o.Weights)
+	placement, err := model.ParsePlacement(o.Weights)
+	if err != nil {
+		return err
 	}
 	act, err := o.activations(m.table)
 	if err != nil {
@@ -143,6 +144,9 @@ func (m *opened) load(o *Options) (err error) {
 		return err
 	}
 	if m.model, err = model.Load(m.source, model.Options{Activations: act, KV: kvType, Context: o.Context}); err != nil {
+		return err
+	}
+	if placement, err = m.model.Place(m.source, placement, m.table, m.library, o.Memory); err != nil {
 		return err
 	}
 	if o.Context == 0 {
@@ -156,7 +160,7 @@ func (m *opened) load(o *Options) (err error) {
 	}
 	o.ChunkTokens = min(o.ChunkTokens, o.BatchTokens)
 	o.MaxSeqs = min(o.MaxSeqs, o.BatchTokens)
-	m.info.Activations = act.String()
+	m.info.Activations, m.info.Weights = act.String(), string(placement)
 	return nil
 }
 
@@ -169,12 +173,6 @@ const promptLogitRows = 64
 func (m *opened) plan(o *Options, log *slog.Logger) (kernels.Limits, error) {
 	limits := kernels.Limits{Tokens: o.BatchTokens, LogitRows: o.MaxSeqs + promptLogitRows, Seqs: o.MaxSeqs}
 	p := MemoryPlan{Limit: o.Memory, Block: int64(m.model.Program.BlockBytes())}
-	if p.Limit == 0 {
-		var err error
-		if p.Limit, err = MemoryLimit("/"); err != nil {
-			return limits, err
-		}
-	}
 	for _, t := range m.source.Infos() {
 		p.Weights += int64(t.DType.RowBytes(t.Cols())) * int64(t.Rows())
 	}

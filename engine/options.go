@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 
+	"github.com/ingot-llm/ingot/engine/model"
 	"github.com/ingot-llm/ingot/engine/sample"
 	"github.com/ingot-llm/ingot/kernels"
 	"github.com/spf13/pflag"
@@ -13,7 +14,7 @@ import (
 type Options struct {
 	Model       string // path: GGUF, Hugging Face directory, llama2.c
 	Table       string // kernel table, "auto" = the best that proves itself
-	Weights     string // map = use the file's pages; load = copy to memory with large pages
+	Weights     string // where weights lie: auto, map, load or repack (model.Placement)
 	Threads     int    // of the kernels, 0 = GOMAXPROCS
 	Nice        int    // added to the niceness of the kernels' threads
 	Activations string // auto, bf16 or int8, for products with block-quantized weights
@@ -40,7 +41,7 @@ const (
 // AddFlags registers a flag for every option but Model.
 func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.Table, "table", "auto", "kernel table: auto, or one that ingot doctor lists")
-	fs.StringVar(&o.Weights, "weights", "map", "map: start at once, on the file's pages; load: copy them to memory with large pages, up to twice as fast on virtual machines")
+	fs.StringVar(&o.Weights, "weights", string(model.PlaceAuto), model.PlacementUsage)
 	fs.IntVar(&o.Threads, "threads", 0, "threads that compute (default: all cores)")
 	fs.IntVar(&o.Nice, "nice", 0, "added to the niceness of the computing threads; 10 smooths streaming on busy machines")
 	fs.StringVar(&o.Activations, "activations", "auto", "activations that meet quantized weights: auto (the faster on this machine), bf16 or int8")
@@ -63,7 +64,7 @@ func (o Options) withDefaults() Options {
 		o.Activations = "auto"
 	}
 	if o.Weights == "" {
-		o.Weights = "map"
+		o.Weights = string(model.PlaceAuto)
 	}
 	if o.KVType == "" {
 		o.KVType = "bf16"

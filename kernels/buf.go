@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"fmt"
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -42,7 +43,7 @@ func (b *Buf) Free() {
 
 // number is what a Buf or a weight can be seen as.
 type number interface {
-	~int8 | ~int32 | ~uint16 | ~uint64 | ~float32 | Instr | nativeOperand | nativeBatch | runArgs | openArgs | packSizeArgs | limitsArgs
+	~int8 | ~int32 | ~uint16 | ~uint64 | ~float32 | Instr | nativeOperand | nativeBatch | runArgs | openArgs | packSizeArgs | repackArgs | limitsArgs
 }
 
 // view returns the first n elements of b as T; b's address is a multiple of T's
@@ -71,6 +72,15 @@ func take[T number](a *arena, n int) ([]T, error) {
 	}
 	*a = append(*a, b)
 	return view[T](b.data, n), nil
+}
+
+// holds reports whether b lies in the arena's memory.
+func (a arena) holds(b []byte) bool {
+	at := address(b)
+	return slices.ContainsFunc(a, func(buf *Buf) bool {
+		from := address(buf.data)
+		return at >= from && at < from+uintptr(len(buf.data))
+	})
 }
 
 func (a *arena) free() {

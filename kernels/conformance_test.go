@@ -80,6 +80,10 @@ func conform(t *testing.T, p *probe, table, threaded *Table, random *rand.Rand) 
 		again, _ := runSteps(t, p, threaded, []Batch{wholeBatch(p.seqs)})
 		same(t, p, "two threads", again, got)
 	}
+	if table != Reference {
+		repacked, _ := runProgram(t, p, repackedProgram(t, p, table), table, []Batch{wholeBatch(p.seqs)})
+		same(t, p, "repacked weights", repacked, got)
+	}
 	if !inPieces(p) {
 		return
 	}
@@ -116,7 +120,21 @@ func sameBits(a, b float32) bool { return math.Float32bits(a) == math.Float32bit
 // of the input (by sequence for a pooled one) and the caches.
 func runSteps(t *testing.T, p *probe, table *Table, steps []Batch) (out []float32, caches []byte) {
 	t.Helper()
+	return runProgram(t, p, p.program(), table, steps)
+}
+
+func repackedProgram(t *testing.T, p *probe, table *Table) *Program {
+	t.Helper()
 	program := p.program()
+	if err := table.lib.Repack(program); err != nil {
+		t.Fatalf("%s: %v", p.name, err)
+	}
+	return program
+}
+
+// runProgram is runSteps of a program, which it closes.
+func runProgram(t *testing.T, p *probe, program *Program, table *Table, steps []Batch) (out []float32, caches []byte) {
+	t.Helper()
 	defer program.Close()
 	r, err := NewRunner(program, table, p.limits())
 	if err != nil {

@@ -76,6 +76,13 @@ type packSizeArgs struct {
 	bytes      int64
 }
 
+type repackArgs struct {
+	lib, from, to uintptr
+	rows, stride  int64
+	dtype         quant.DType
+	interleaved   int32
+}
+
 type limitsArgs struct {
 	lib, buffer              uintptr
 	bytes                    int64
@@ -87,7 +94,7 @@ type limitsArgs struct {
 }
 
 // abi is INGOT_ABI: the library refuses a caller of another one.
-const abi = 1
+const abi = 2
 
 // nativeErrors are the library's INGOT_ERR_* codes, negated.
 var nativeErrors = [...]string{

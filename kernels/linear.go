@@ -17,11 +17,13 @@ import (
 // table's own but depends on K alone; the reference adds in 16 lanes.
 //
 // x PackInt8: W is in integer form per group g of 32 or 16 columns, W = S_g*Q - M_g
-// (quant.IntForm). The sum starts at 0 and goes over the groups in order; with the
-// block's activation scale sx and integers q,
+// (quant.IntForm). The sum starts at 0 and goes over the activations' blocks of 32 in
+// order; with a block's scale sx and integers q, and its weights' one or two groups,
 //
-//	acc = fma(S_g*sx, float(sum Q*q), acc)
-//	acc = fma(-(M_g*sx), float(sum q), acc)    where the type has an offset
+//	t = S_g*float(sum Q*q)               of the first group
+//	t = fma(S_g, float(sum Q*q), t)      of the second
+//	t = fma(-M_g, float(sum q), t)       after each, where the type has an offset
+//	acc = fma(sx, t, acc)
 //
 // The integer sums are exact, so every table gives the same bits.
 var opLinear = register(op{name: "linear", code: 5, ref: linearRef, flops: func(p *Program, in *Instr, _ int) int64 {
@@ -98,20 +100,32 @@ func (w *weightRow) times(r int) float32 {
 }
 
 func intDot(w *quant.IntRow, q []int8, scale []float32) (acc float32) {
-	for g := range w.Scale {
-		at := g * w.Group
-		var products, plain int32
-		for i := at; i < at+w.Group; i++ {
-			products += int32(w.Q[i]) * int32(q[i])
-			plain += int32(q[i])
+	per := quant.ActBlock / w.Group
+	for b := range len(w.Scale) / per {
+		var t float32
+		for g := b * per; g < (b+1)*per; g++ {
+			products, plain := intSums(w.Q[g*w.Group:][:w.Group], q[g*w.Group:][:w.Group])
+			if g == b*per {
+				t = w.Scale[g] * float32(products)
+			} else {
+				t = fma32(w.Scale[g], float32(products), t)
+			}
+			if w.Min != nil {
+				t = fma32(-w.Min[g], float32(plain), t)
+			}
 		}
-		sx := scale[at/quant.ActBlock]
-		acc = fma32(w.Scale[g]*sx, float32(products), acc)
-		if w.Min != nil {
-			acc = fma32(-(w.Min[g] * sx), float32(plain), acc)
-		}
+		acc = fma32(scale[b], t, acc)
 	}
 	return acc
+}
+
+// intSums returns the sum of w*q and that of q.
+func intSums(w, q []int8) (products, plain int32) {
+	for i, v := range q {
+		products += int32(w[i]) * int32(v)
+		plain += int32(v)
+	}
+	return products, plain
 }
 
 // Linear returns x W^T + bias: x [n, K], w [O, K], bias [O] or absent. x is packed once

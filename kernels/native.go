@@ -56,6 +56,9 @@ func (r *Runner) operand(v int) nativeOperand {
 		data: address(r.step.memory[v]), dtype: o.DType, per: o.Per,
 		rows: int64(o.Rows), cols: int64(o.Cols), stride: int64(r.step.strides[v]),
 	}
+	if o.Interleaved {
+		n.dtype |= interleaved
+	}
 	switch {
 	case o.Kind == KeyCache || o.Kind == ValueCache:
 		n.rows = int64(r.bounds.Blocks)
@@ -131,10 +134,13 @@ func nativeError(code int32) error {
 // supports returns an error that names the first weight of p whose type the table has
 // no kernel for.
 func (t *Table) supports(p *Program) error {
-	if t.lib == nil {
-		return nil
-	}
 	for v := range p.Operands {
+		if p.Operands[v].Interleaved && t.lib == nil {
+			return fmt.Errorf("%s is interleaved: only native tables read it", p.Operands[v].Name)
+		}
+		if t.lib == nil {
+			continue
+		}
 		if o := &p.Operands[v]; o.Kind == Weight && !slices.Contains(nativeTypes, o.DType) {
 			return fmt.Errorf("the native kernels have no %v weights (%s): use --kernels reference", o.DType, o.Name)
 		}

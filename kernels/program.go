@@ -35,6 +35,8 @@ type Operand struct {
 	Base  Value  // of a View: the activation it looks at
 	From  int    // of a View: its first column; of a cache: its layer
 	Data  []byte // of a Weight: native or mapped memory, read-only
+	// Interleaved: Data holds the form that Repack gives it, which native tables read.
+	Interleaved bool
 }
 
 // Program is a forward pass as plain data, made by a Builder. It does not change, and
@@ -74,6 +76,16 @@ func (p *Program) Bytes() int64 {
 				n += p.weightBytes(in, v)
 				seen[v] = in.Op != opEmbed.code // a tied table is read whole elsewhere
 			}
+		}
+	}
+	return n
+}
+
+// WeightBytes returns the bytes of all weights together.
+func (p *Program) WeightBytes() (n int64) {
+	for i := range p.Operands {
+		if p.Operands[i].Kind == Weight {
+			n += int64(len(p.Operands[i].Data))
 		}
 	}
 	return n

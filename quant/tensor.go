@@ -40,3 +40,7 @@ type Source interface {
 	Tensor(name string) (Tensor, error)
 	Close() error
 }
+
+// Releaser is a Source that can give back the memory of its tensors before Close. Data
+// handed out before is then no longer valid; Tensor may be called again.
+type Releaser interface{ Release() }

@@ -106,9 +106,9 @@ static void gather(const product *p, int64_t r0, int64_t n, int64_t k, int steps
 }
 
 static void unpack(const product *p, int64_t o, int64_t k, int64_t n, work *w) {
-	ahead next = ahead_of(p, o + OUTS, OUTS, k, n);
+	ahead next = ahead_of(p, o + OUTS, OUTS, k, n, OUTS);
 	for (int m = 0; m < OUTS; m++) {
-		look_ahead(&next, m, OUTS);
+		look_ahead(&next);
 		const uint8_t *row = p->w + min64(o + m, p->o1 - 1) * p->w_stride;
 		NAME(unpack_bf16)(p->type, row, k, n, w->w[0][m / 16][m % 16], 2 * 16 * 32);
 	}

@@ -63,34 +63,37 @@ INLINE void tile_products(const panel *p, int groups, const act_tile *x0, const 
 	__asm__ volatile("" : : : "memory");
 }
 
-/* Scales the sums of 16 rows into their f32 sums. */
-INLINE void tile_scale(const panel *p, int groups, const act_tile *x, int32_t (*c)[16][16], float (*sum)[16], form f) {
+/* Scales the sums of 16 rows into their f32 sums, as times_block and times_panels do. */
+INLINE void tile_scale(const panel *p, int blocks, const act_tile *x, int32_t (*c)[16][16], float *sum, form f) {
 	__m512 acc[16];
-	UNROLL for (int r = 0; r < 16; r++) acc[r] = _mm512_load_ps(sum[r]);
-	for (int at = 0; at < groups; at++) {
-		const act_tile *t = x + at * f.group / 32;
-		const int32_t *minus_sum = t->minus_sum[f.group == 32 ? 2 : at % 2];
-		__m512 scale = _mm512_load_ps(p->scale[at]), min = f.has_min ? _mm512_load_ps(p->min[at]) : _mm512_setzero_ps();
+	UNROLL for (int r = 0; r < 16; r++) acc[r] = _mm512_load_ps(sum + r * OUTS);
+	for (int b = 0; b < blocks; b++) {
+		const act_tile *a = x + b;
 		UNROLL for (int r = 0; r < 16; r++) {
-			__m512 by = _mm512_set1_ps(t->scale[r]);
-			acc[r] = _mm512_fmadd_ps(_mm512_mul_ps(scale, by), _mm512_cvtepi32_ps(_mm512_load_si512(c[at][r])), acc[r]);
-			if (f.has_min)
-				acc[r] = _mm512_fmadd_ps(_mm512_mul_ps(min, by), _mm512_cvtepi32_ps(_mm512_set1_epi32(minus_sum[r])), acc[r]);
+			__m512 t = _mm512_setzero_ps();
+			UNROLL for (int g = 0; g < 32 / f.group; g++) {
+				int at = b * (32 / f.group) + g;
+				__m512 scale = _mm512_load_ps(p->scale[at]), s = _mm512_cvtepi32_ps(_mm512_load_si512(c[at][r]));
+				t = g ? _mm512_fmadd_ps(scale, s, t) : _mm512_mul_ps(scale, s);
+				if (f.has_min)
+					t = _mm512_fmadd_ps(_mm512_load_ps(p->min[at]), _mm512_cvtepi32_ps(_mm512_set1_epi32(a->minus_sum[f.group == 32 ? 2 : g][r])), t);
+			}
+			acc[r] = _mm512_fmadd_ps(_mm512_set1_ps(a->scale[r]), t, acc[r]);
 		}
 	}
-	UNROLL for (int r = 0; r < 16; r++) _mm512_store_ps(sum[r], acc[r]);
+	UNROLL for (int r = 0; r < 16; r++) _mm512_store_ps(sum + r * OUTS, acc[r]);
 }
 
 /* n rows, a multiple of 16, times a panel whose bytes are signed. The tiles of a group of
  * rows are stride records apart; of an odd group they compute a second time what is then
  * not used. */
-INLINE void tile_rows(const panel *p, int blocks, const act_tile *x, int64_t stride, float (*sum)[16], int64_t n, tile_sums *s, form f) {
+INLINE void tile_rows(const panel *p, int blocks, const act_tile *x, int64_t stride, float *sum, int64_t n, tile_sums *s, form f) {
 	int groups = blocks * 32 / f.group;
 	for (int64_t r = 0; r < n; r += 32) {
 		const act_tile *x0 = x + r / 16 * stride, *x1 = r + 16 < n ? x0 + stride : x0;
 		tile_products(p, groups, x0, x1, s, f);
-		tile_scale(p, groups, x0, s->c[0], sum + r, f);
-		if (x1 != x0) tile_scale(p, groups, x1, s->c[1], sum + r + 16, f);
+		tile_scale(p, blocks, x0, s->c[0], sum + r * OUTS, f);
+		if (x1 != x0) tile_scale(p, blocks, x1, s->c[1], sum + (r + 16) * OUTS, f);
 	}
 }
 #endif

@@ -1,5 +1,5 @@
 /* Times LINEAR as a plan runs it, and compares it with the limits of the machine:
- *   [TABLE=amx] [TYPE=Q4_0] bench_linear [outs cols threads]     default 2048 8192 2
+ *   [TABLE=amx] [TYPE=Q4_0] [FORM=0..2] bench_linear [outs cols threads]     default 2048 8192 2
  * Weights rotate through at least 256 MiB, so that a decode step reads memory, not the
  * last cache. mem = share of the measured read bandwidth, ops = share of the peak of
  * the instruction that the table uses. */
@@ -33,7 +33,7 @@ static void *reserve(int64_t bytes) {
 /* Seconds of one product of n rows, packing included: the best of many, as other
  * programs may be using the machine. */
 static double time_linear(void *lib, int table, uint32_t type, uint32_t mode, int64_t n, int64_t outs, int64_t cols) {
-	const block_type *t = ingot_block_type(type);
+	const block_type *t = ingot_block_type(type & ~(uint32_t)INGOT_INTERLEAVED);
 	int64_t stride = cols / t->elems * t->bytes, bytes = outs * stride, copies = POOL / bytes;
 	ingot_pack_size_args s = {n, cols, mode, table, 0};
 	ingot_pack_size(&s);
@@ -47,7 +47,7 @@ static double time_linear(void *lib, int table, uint32_t type, uint32_t mode, in
 		{.op = INGOT_OP_LINEAR, .out = {3, -1}, .in = {1, 2, -1, -1, -1, -1}}};
 	ingot_batch b = {.tokens_n = 1, .seqs_n = 1};
 	ingot_run_args a = {.lib = lib, .instrs = in, .operands = o, .batch = &b, .instrs_n = 2, .table = table};
-	double end = now() + 0.25, best = 1e9;
+	double end = now() + 0.12, best = 1e9;
 	for (int64_t rounds = 0; now() < end || rounds < 3; rounds++) {
 		o[2].data = memory + rounds % copies * bytes;
 		double start = now();
@@ -100,22 +100,25 @@ int main(int argc, char **argv) {
 		l.f32_flops * 1e-9, l.bf16_flops * 1e-9, l.int8_ops * 1e-9, l.amx_bf16_flops * 1e-9, l.amx_int8_ops * 1e-9);
 	static const char *table[] = {"generic", "avx2", "avx512", "avx512_bf16", "amx"};
 	static const uint32_t types[] = {INGOT_Q4_0, INGOT_Q8_0, INGOT_Q4_K, INGOT_Q5_K, INGOT_Q6_K, INGOT_Q3_K, INGOT_MXFP4, INGOT_F16, INGOT_BF16};
-	const char *only = getenv("TABLE"), *type = getenv("TYPE");
+	const char *only = getenv("TABLE"), *type = getenv("TYPE"), *want = getenv("FORM");
 	for (int t = INGOT_TABLE_AVX2; t < INGOT_TABLES; t++)
 		for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-			for (uint32_t mode = INGOT_PACK_BF16; mode <= INGOT_PACK_INT8; mode++) {
+			for (int form = 0; form < 3; form++) { /* bf16, int8, int8 with interleaved weights */
+				uint32_t mode = form ? INGOT_PACK_INT8 : INGOT_PACK_BF16, flag = form == 2 ? INGOT_INTERLEAVED : 0;
 				const block_type *b = ingot_block_type(types[i]);
-				if (!(open.tables >> t & 1) || (mode == INGOT_PACK_INT8 && !b->group)) continue;
-				if ((only && strcmp(only, table[t])) || (type && strcmp(type, name_of(types[i])))) continue;
+				if (!(open.tables >> t & 1) || (form && !b->group)) continue;
+				if ((only && strcmp(only, table[t])) || (type && strcmp(type, name_of(types[i]))) || (want && atoi(want) != form)) continue;
 				double bytes = (double)outs * (double)cols / b->elems * b->bytes, ops = 2.0 * (double)outs * (double)cols;
 				double peak = mode == INGOT_PACK_INT8 ? l.int8_ops : t == INGOT_TABLE_AMX ? l.amx_bf16_flops : t == INGOT_TABLE_AVX512_BF16 ? l.bf16_flops : l.f32_flops;
-				printf("%-11s %-5s %s", table[t], name_of(types[i]), mode == INGOT_PACK_INT8 ? "int8" : "bf16");
-				for (int64_t n = 1; n <= 512; n *= 8) {
-					double s = time_linear(open.lib, t, types[i], mode, n, outs, cols);
+				printf("%-11s %-5s %-16s", table[t], name_of(types[i]), form == 2 ? "int8 interleaved" : form ? "int8" : "bf16");
+				for (int at = 0; at < 6; at++) {
+					static const int64_t rows[] = {1, 6, 24, 96, 192, 510};
+					int64_t n = rows[at];
+					double s = time_linear(open.lib, t, types[i] | flag, mode, n, outs, cols);
 					if (n == 1)
-						printf(" | 1: %5.1f GB/s mem %3.0f %%", bytes / s * 1e-9, 100 * bytes / s / l.read_bytes_s);
+						printf(" | 1: %4.1f GB/s %3.0f%%", bytes / s * 1e-9, 100 * bytes / s / l.read_bytes_s);
 					else
-						printf(" | %d: %5.0f Gop/s ops %3.0f %%", (int)n, ops * (double)n / s * 1e-9, 100 * ops * (double)n / s / peak);
+						printf(" | %d: %3.0f%%", (int)n, 100 * ops * (double)n / s / peak);
 				}
 				printf("\n");
 			}

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define INGOT_ABI 1
+#define INGOT_ABI 2
 #define INGOT_BLOCK_TOKENS 16 /* keys of one KV block; also the f32 lanes of AVX-512 */
 
 /* Storage types: ggml's numbers for weights (quant/dtype.go), and packed activations. */
@@ -19,7 +19,8 @@ enum {
 	INGOT_IQ2_S = 22, INGOT_IQ4_XS = 23, INGOT_I32 = 26, INGOT_IQ1_M = 29,
 	INGOT_BF16 = 30, INGOT_TQ1_0 = 34, INGOT_TQ2_0 = 35, INGOT_MXFP4 = 39,
 	INGOT_PACK_BF16 = 1000, /* activations rounded to bf16, layout private to a table */
-	INGOT_PACK_INT8 = 1001  /* activations in int8 per 32, layout private to a table */
+	INGOT_PACK_INT8 = 1001, /* activations in int8 per 32, layout private to a table */
+	INGOT_INTERLEAVED = 1 << 16 /* added to a weight's type: as ingot_repack lays it */
 };
 
 /* What an operand's row count is proportional to. */
@@ -128,6 +129,16 @@ typedef struct {
 	double amx_int8_ops;
 } ingot_limits_args;
 
+/* Copies a weight's rows, where interleaved is set into the form of interleave.c. */
+typedef struct {
+	void *lib;
+	const uint8_t *from;
+	uint8_t *to; /* as many bytes */
+	int64_t rows, stride;
+	uint32_t dtype;
+	int32_t interleaved;
+} ingot_repack_args;
+
 /* Every function takes one pointer to its struct and returns 0 or a negative error. */
 #define INGOT_ERR_ABI (-1)
 #define INGOT_ERR_MEMORY (-2)
@@ -137,5 +148,6 @@ int32_t ingot_open(ingot_open_args *a);
 int32_t ingot_close(void *lib);
 int32_t ingot_run(ingot_run_args *a);
 int32_t ingot_pack_size(ingot_pack_size_args *a);
+int32_t ingot_repack(ingot_repack_args *a);
 int32_t ingot_limits(ingot_limits_args *a);
 #endif

@@ -45,6 +45,7 @@ typedef struct {
 	const uint8_t *w; /* row 0 of [O, K] */
 	int64_t w_stride;
 	uint32_t type;
+	int interleaved; /* see interleave.c; o_all rows are those of the whole weight */
 	int64_t o0, o1, o_all, k;
 	const void *x; /* f32 rows of x_stride bytes, or packed */
 	int64_t x_stride, x_rows;
@@ -71,6 +72,7 @@ typedef struct {
 	uint8_t *data;
 	uint32_t dtype;
 	int64_t n, cols, stride;
+	int interleaved; /* a weight: see interleave.c */
 } view;
 
 static inline int64_t units(const ctx *c, uint32_t per) {
@@ -85,7 +87,8 @@ static inline int64_t units(const ctx *c, uint32_t per) {
 static inline view view_of(const ctx *c, int32_t index) {
 	if (index < 0) return (view){0};
 	const ingot_operand *o = &c->args->operands[index];
-	return (view){o->data, o->dtype, units(c, o->per) * o->rows, o->cols, o->stride};
+	return (view){o->data, o->dtype & ~(uint32_t)INGOT_INTERLEAVED, units(c, o->per) * o->rows, o->cols, o->stride,
+		(o->dtype & INGOT_INTERLEAVED) != 0};
 }
 
 static inline float *row_f32(view v, int64_t r) { return (float *)(void *)(v.data + r * v.stride); }
@@ -109,25 +112,26 @@ static inline int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 static inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/* What a task works on next: the share that columns k .. k+cols have of the n weight rows
- * from o, as one run of bytes. Asked for in order and a little at a time, it starts the
- * processor's own prefetch of runs; a burst would hold up the loads behind it. */
+/* Bytes that a thread reads next. Asked for in order and a little at a time they come
+ * while it computes; a burst would hold up the loads behind it. */
 typedef struct {
-	const uint8_t *data;
-	int64_t bytes;
+	const uint8_t *at, *end;
+	int64_t step; /* bytes to ask for at a time */
 } ahead;
 
-static inline ahead ahead_of(const product *p, int64_t o, int64_t n, int64_t k, int64_t cols) {
+/* The share that columns k ... k+cols-1 have of the n weight rows from o, as one run of
+ * bytes; in parts calls. */
+static inline ahead ahead_of(const product *p, int64_t o, int64_t n, int64_t k, int64_t cols, int64_t parts) {
 	n = min64(n, p->o_all - o);
-	if (n <= 0) return (ahead){p->w, 0};
+	if (n <= 0) return (ahead){0};
+	const uint8_t *from = p->w + o * p->w_stride;
 	int64_t bytes = n * p->w_stride, lo = bytes * k / p->k, hi = min64(bytes, bytes * (k + cols) / p->k);
-	return (ahead){p->w + o * p->w_stride + lo, hi - lo};
+	return (ahead){from + lo, from + hi, ceil_div(hi - lo, 64 * parts) * 64};
 }
 
-/* Asks for part i of parts. */
-static inline void look_ahead(const ahead *a, int64_t i, int64_t parts) {
-	int64_t hi = a->bytes * (i + 1) / parts;
-	for (int64_t at = a->bytes * i / parts; at < hi; at += 64) __builtin_prefetch(a->data + at, 0, 2);
+static inline void look_ahead(ahead *a) {
+	const uint8_t *to = a->step < a->end - a->at ? a->at + a->step : a->end;
+	for (; a->at < to; a->at += 64) __builtin_prefetch(a->at, 0, 2);
 }
 
 /* Packed int8 activations: one record per row and block of 32 columns. */

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <time.h>
 #include "cpu.h"
+#include "interleave.h"
 #include "library.h"
 #include "tables.h"
 
@@ -81,6 +82,25 @@ EXPORT int32_t ingot_run(ingot_run_args *a) {
 		}
 		if (a->nanos) a->nanos[i] += now() - start;
 	}
+	return 0;
+}
+
+#define REPACK_ROWS 64 /* of a task */
+
+static void repack_task(const void *arg, int64_t task, void *scratch) {
+	(void)scratch;
+	const ingot_repack_args *a = arg;
+	int64_t lo = task * REPACK_ROWS, hi = min64(a->rows, lo + REPACK_ROWS);
+	if (a->interleaved)
+		ingot_interleave_rows(a->dtype, a->from, a->to, a->rows, lo, hi, a->stride);
+	else
+		memcpy(a->to + lo * a->stride, a->from + lo * a->stride, (size_t)((hi - lo) * a->stride));
+}
+
+EXPORT int32_t ingot_repack(ingot_repack_args *a) {
+	library *l = a->lib;
+	if (a->rows < 0 || a->stride < 0 || (a->interleaved && !ingot_interleaves(a->dtype))) return INGOT_ERR_OP;
+	workers_run(l->workers, repack_task, a, ceil_div(a->rows, REPACK_ROWS), workers_threads(l->workers));
 	return 0;
 }
 

@@ -2,6 +2,7 @@
  * output, and the lists of which rows go to which expert. */
 #include "linear.h"
 #include "blocks.h"
+#include "interleave.h"
 
 static product_fn product_of(const ctx *c, uint32_t x) {
 	switch (x) {
@@ -16,6 +17,7 @@ static product_fn product_of(const ctx *c, uint32_t x) {
 static int multiplies(const ctx *c, view x, view w, int64_t k) {
 	const block_type *t = ingot_block_type(w.dtype);
 	if (!x.data || !w.data || !product_of(c, x.dtype) || !t->elems) return 0;
+	if (w.interleaved && (x.dtype != INGOT_PACK_INT8 || !ingot_interleaves(w.dtype))) return 0;
 	if (x.cols != k || w.cols != k || k <= 0 || k > MAX_COLS || k % t->elems) return 0;
 	if (x.dtype == INGOT_F32) return w.dtype == INGOT_F32;
 	return x.dtype == INGOT_PACK_BF16 || t->group != 0;
@@ -26,7 +28,7 @@ static int64_t x_stride(view x, const ctx *c) {
 }
 
 static product product_for(const ctx *c, view out, view x, view w) {
-	return (product){.w = w.data, .w_stride = w.stride, .type = w.dtype, .k = w.cols, .x = x.data, .x_stride = x_stride(x, c),
+	return (product){.w = w.data, .w_stride = w.stride, .type = w.dtype, .interleaved = w.interleaved, .k = w.cols, .x = x.data, .x_stride = x_stride(x, c),
 		.x_rows = x.n, .y = (float *)(void *)out.data, .y_stride = out.stride / 4, .in_div = 1};
 }
 
@@ -102,7 +104,7 @@ static int64_t expert_tasks(const ctx *c, const ingot_instr *in) {
 	view b = view_of(c, in->in[2]), ids = view_of(c, in->in[3]);
 	int64_t k = in->i[0], experts = in->i[2], outs = in->i[3];
 	if (!is_f32(out) || !multiplies(c, x, w, w.cols) || k <= 0 || experts <= 0 || outs <= 0) return -1;
-	if (out.cols != outs || w.n != experts * outs || !ids.data || ids.dtype != INGOT_I32 || ids.cols < k) return -1;
+	if (out.cols != outs || w.n != experts * outs || (w.interleaved && outs % 16) || !ids.data || ids.dtype != INGOT_I32 || ids.cols < k) return -1;
 	if (out.n != ids.n * k || x.n != (in->i[1] ? out.n : ids.n)) return -1;
 	if (in->in[2] >= 0 && (!is_f32(b) || b.n < experts || b.cols < outs)) return -1;
 	if ((out.n + 2 * experts + 2) * 4 > SHARED_BYTES || !route(c, ids, k, experts)) return -1;

@@ -31,10 +31,10 @@ ELEMENTWISE(avx2) PACK(avx2) PRODUCT(f32, avx2) PRODUCT(bf16, avx2) PRODUCT(int8
 static const table avx2 = TABLE(avx2, avx2, avx2, 16);
 
 ELEMENTWISE(avx512) PACK(avx512) PRODUCT(f32, avx512) PRODUCT(bf16, avx512) PRODUCT(int8, avx512)
-static const table avx512 = TABLE(avx512, avx512, avx512, 16);
+static const table avx512 = TABLE(avx512, avx512, avx512, 32);
 
 PACK(avx512_bf16) PRODUCT(bf16, avx512_bf16) PRODUCT(int8, avx512_bf16)
-static const table avx512_bf16 = TABLE(avx512, avx512_bf16, avx512_bf16, 16);
+static const table avx512_bf16 = TABLE(avx512, avx512_bf16, avx512_bf16, 32);
 
 PACK(amx) PRODUCT(bf16, amx) PRODUCT(int8, amx)
 static const table amx = TABLE(avx512, amx, amx, 32);

@@ -154,6 +154,19 @@ INLINE vf vf_load_f16(const uint16_t *q) {
 #endif
 }
 
+/* The low halves of 16 dwords, as f16. */
+INLINE vf vf_low_f16(vi v) {
+#if defined(__AVX512F__)
+	return (vf){{_mm512_cvtph_ps(_mm512_cvtepi32_epi16(v.p[0]))}};
+#else
+	uint32_t words[16];
+	uint16_t h[16];
+	vi_store(words, v);
+	for (int l = 0; l < 16; l++) h[l] = (uint16_t)words[l];
+	return vf_load_f16(h);
+#endif
+}
+
 INLINE vf vf_load_i8(const int8_t *q) {
 #if defined(__AVX512F__)
 	return (vf){{_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)q)))}};

@@ -110,6 +110,13 @@ func (s *Source) openSplits(path string, count int) error {
 	return nil
 }
 
+// Release implements quant.Releaser.
+func (s *Source) Release() {
+	for _, f := range s.files {
+		f.Release()
+	}
+}
+
 // SplitName returns the name of file no (from 1) of the count files of a model that
 // is split: "NAME-00001-of-00003.gguf".
 func SplitName(name string, no, count int) string {

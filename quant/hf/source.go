@@ -350,6 +350,15 @@ func (s *Source) Once(name string, alloc func(n int) ([]byte, error)) (quant.Ten
 	return t, err
 }
 
+// Release implements quant.Releaser.
+func (s *Source) Release() {
+	for _, e := range s.order {
+		_ = mmap.Free(e.made)
+		e.made, e.once = nil, sync.Once{}
+	}
+	s.file.Release()
+}
+
 // Close frees all memory; every tensor's Data ends with it.
 func (s *Source) Close() error {
 	var errs []error

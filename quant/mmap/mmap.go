@@ -41,6 +41,14 @@ func Open(path string) (*File, error) {
 // Bytes returns the file's bytes, page-aligned, valid until Close.
 func (f *File) Bytes() []byte { return f.data }
 
+// Release gives back the memory of the pages that were read. They stay readable: the
+// system reads them again from its cache or the file.
+func (f *File) Release() {
+	if len(f.data) > 0 {
+		_ = unix.Madvise(f.data, unix.MADV_DONTNEED) // advice only
+	}
+}
+
 // Close ends the mapping; a second call does nothing. No goroutine may still read.
 func (f *File) Close() error {
 	data := f.data

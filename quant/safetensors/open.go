@@ -154,6 +154,13 @@ func (f *File) Lookup(name string) (Tensor, bool) {
 // gives the same in quant.Source's form.)
 func (f *File) Metadata() map[string]string { return f.metadata }
 
+// Release implements quant.Releaser.
+func (f *File) Release() {
+	for _, m := range f.mapped {
+		m.Release()
+	}
+}
+
 // Close unmaps the files; every tensor's Data ends with it.
 func (f *File) Close() error {
 	var errs []error
