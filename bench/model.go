@@ -28,7 +28,7 @@ type modelOptions struct {
 	threads                    int
 	table, activations, kvType string
 	weights                    string
-	json                       bool
+	json, profile              bool
 }
 
 func modelCommand() *cobra.Command {
@@ -64,6 +64,7 @@ memory and arithmetic, as measured, allow at most.
 	f.StringVar(&o.activations, "activations", "auto", "activations at block-quantized weights: auto, bf16 or int8")
 	f.StringVar(&o.weights, "weights", string(model.PlaceAuto), model.PlacementUsage)
 	f.StringVar(&o.kvType, "kv-type", "bf16", "type of the KV cache: bf16, f32 or q8_0")
+	f.BoolVar(&o.profile, "profile", false, "show where the time goes, operation by operation (native tables)")
 	f.BoolVar(&o.json, "json", false, "print a JSON object a line")
 	return cmd
 }
@@ -231,11 +232,15 @@ func (o *modelOptions) runs(ctx context.Context, l *stepper, line *roofline, gen
 	if err := l.step(1, 0, 1); err != nil { // brings the weights into memory
 		return err
 	}
+	var prof *profiler
+	if o.profile && l.runner.Nanos() != nil {
+		prof = newProfiler(l.model.Program, l.runner)
+	}
 	took, err := o.prefills(ctx, l, tick)
 	if err != nil {
 		return err
 	}
-	r := result{Kind: "prefill", Batch: 1, Tokens: o.prompt}
+	r := result{Kind: "prefill", Batch: 1, Tokens: o.prompt, Profile: prof.take(o.warmup + o.repeat)}
 	r.rate(o.prompt, took, line.tokensPerSecond(min(o.prompt, chunk), 1, o.prompt/2))
 	if err := report(r); err != nil || gen == 0 {
 		return err
@@ -247,7 +252,7 @@ func (o *modelOptions) runs(ctx context.Context, l *stepper, line *roofline, gen
 		if err != nil {
 			return err
 		}
-		r := result{Kind: "decode", Batch: n, Tokens: n * gen, Context: from}
+		r := result{Kind: "decode", Batch: n, Tokens: n * gen, Context: from, Profile: prof.take(o.warmup + gen)}
 		r.rate(n, median(times[o.warmup:]), line.tokensPerSecond(n, n, from+o.warmup+gen/2))
 		if err := report(r); err != nil {
 			return err

@@ -3,6 +3,8 @@ package kernels
 import (
 	"fmt"
 	"math"
+
+	"github.com/ingot-llm/ingot/quant"
 )
 
 // ATTENTION over the layer's paged cache.
@@ -15,16 +17,17 @@ import (
 // the sequence's block table at j/16, offset j%16. Query head h reads KV head
 // h / (H/KVH) (Ainslie et al. 2023).
 //
-// The softmax is online (Milakov & Gimelshein 2018) over blocks of 16 keys in order, cut
-// at absolute multiples of 16, so that the bits depend on positions alone. With the
+// The softmax is online (Milakov & Gimelshein 2018) over spans of 64 keys in order, cut
+// at absolute multiples of 64, so that the bits depend on positions alone. With the
 // running maximum m (from -inf, or the sink's logit), total l (0, or 1 with a sink) and
-// acc = 0, per block over its visible keys:
+// acc = 0, per span over its visible keys:
 //
 //	s_j = scale * (sum over d, in order, of q_d K_j,d)   then softcap * tanh(s_j/softcap)
 //	m'  = max(m, max s_j)    c = exp(m - m')    p_j = exp(s_j - m')
 //	l   = l*c + sum p_j      acc = acc*c + sum p_j V_j    (j in order)
 //
-// and the result is acc / l.
+// and the result is acc / l. With a BF16 cache the factors q_d and p_j of the products are
+// rounded to bf16, half to even, as K and V are; the sum of the p_j is not.
 var opAttention = register(op{name: "attention", code: 9, ref: attentionRef, flops: func(_ *Program, in *Instr, context int) int64 {
 	if w := int(in.I[4]); w > 0 {
 		context = min(context, w)
@@ -52,16 +55,20 @@ type attention struct {
 	dk, dv int
 	sinks  []float32
 	kv     KVType
+	q      []float32
 	key    []float32
-	value  [BlockTokens][]float32
+	value  [spanKeys][]float32
 }
+
+// spanKeys is how many keys one step of the softmax takes.
+const spanKeys = 64
 
 func newAttention(s *step, in *Instr) *attention {
 	a := &attention{
 		s: s, in: in, dk: int(in.I[2]), dv: int(in.I[3]),
 		sinks: s.vector(in.In[3]), kv: kvTypeOf(s.operands[in.In[1]].DType),
 	}
-	a.key = make([]float32, a.dk)
+	a.q, a.key = make([]float32, a.dk), make([]float32, a.dk)
 	for j := range a.value {
 		a.value[j] = make([]float32, a.dv)
 	}
@@ -76,11 +83,12 @@ func (a *attention) head(y, q []float32, seq, t, h int) {
 		m, l = a.sinks[h], 1
 	}
 	clear(y)
+	for d, v := range q {
+		a.q[d] = a.factor(v)
+	}
 	table := a.s.batch.Tables[a.s.batch.TableStart[seq]:]
-	for block := lo / BlockTokens; block <= hi/BlockTokens; block++ {
-		first := max(lo-block*BlockTokens, 0)
-		last := min(hi-block*BlockTokens, BlockTokens-1)
-		m, l = a.block(y, q, int(table[block]), h, first, last, m, l)
+	for at := lo / spanKeys * spanKeys; at <= hi; at += spanKeys {
+		m, l = a.span(y, table, h, max(lo, at), min(hi, at+spanKeys-1), m, l)
 	}
 	for d := range y {
 		y[d] /= l
@@ -100,21 +108,31 @@ func (a *attention) visible(seq, t int) (lo, hi int) {
 	return lo, hi
 }
 
-// block adds keys first ... last of a block and returns the new maximum and total.
-func (a *attention) block(y, q []float32, block, h, first, last int, m, l float32) (float32, float32) {
-	scores := a.scores(q, block, h, first, last)
+// factor is what v counts in a product: rounded to bf16 where the cache is.
+func (a *attention) factor(v float32) float32 {
+	if a.kv == KVBF16 {
+		return quant.BF16ToF32(quant.F32ToBF16(v))
+	}
+	return v
+}
+
+// span adds keys first ... last and returns the new maximum and total.
+func (a *attention) span(y []float32, table []int32, h, first, last int, m, l float32) (float32, float32) {
+	var scores [spanKeys]float32
 	top := m
-	for _, s := range scores[first : last+1] {
-		top = max(top, s)
+	for j := first; j <= last; j++ {
+		scores[j-first] = a.score(table, h, j, a.value[j-first])
+		top = max(top, scores[j-first])
 	}
 	c := exp(m - top)
 	var total float32
 	for d := range y {
 		y[d] *= c
 	}
-	for j := first; j <= last; j++ {
-		p := exp(scores[j] - top)
+	for j, s := range scores[:last-first+1] {
+		p := exp(s - top)
 		total += p
+		p = a.factor(p)
 		for d, v := range a.value[j] {
 			y[d] += float32(p * v)
 		}
@@ -122,24 +140,22 @@ func (a *attention) block(y, q []float32, block, h, first, last int, m, l float3
 	return top, float32(l*c) + total
 }
 
-// scores returns the scores of keys first ... last and loads their values.
-func (a *attention) scores(q []float32, block, h, first, last int) (scores [BlockTokens]float32) {
-	head := h / int(a.in.I[0]/a.in.I[1])
+// score returns the score of key j and loads its value.
+func (a *attention) score(table []int32, h, j int, value []float32) float32 {
+	head, block := h/int(a.in.I[0]/a.in.I[1]), int(table[j/BlockTokens])
 	keys := headOf(a.s, a.in.In[1], block, head, a.kv.headBytes(a.dk))
 	values := headOf(a.s, a.in.In[2], block, head, a.kv.headBytes(a.dv))
-	for j := first; j <= last; j++ {
-		a.kv.load(a.key, keys, keyLayout(a.dk), j)
-		a.kv.load(a.value[j], values, valueLayout(a.dv), j)
-		var s float32
-		for d, v := range q {
-			s += float32(v * a.key[d])
-		}
-		scores[j] = s * a.in.F[0]
-		if a.in.F[1] != 0 {
-			scores[j] = softcap(scores[j], a.in.F[1])
-		}
+	a.kv.load(a.key, keys, keyLayout(a.dk), j%BlockTokens)
+	a.kv.load(value, values, valueLayout(a.dv), j%BlockTokens)
+	var s float32
+	for d, v := range a.q {
+		s += float32(v * a.key[d])
 	}
-	return scores
+	s *= a.in.F[0]
+	if a.in.F[1] != 0 {
+		s = softcap(s, a.in.F[1])
+	}
+	return s
 }
 
 func headOf(s *step, cache int32, block, head, size int) []byte {

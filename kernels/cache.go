@@ -53,6 +53,11 @@ func kvTypeOf(d quant.DType) KVType {
 // and in Q8_0 each head's int8 payload is followed by its f16 scales,
 //
 //	K: [ceil(KDim/32)][16]         V: [16][ceil(VDim/32)]
+//
+// In BF16 the two elements that a product adds at a time lie side by side, KDim being
+// rounded up to even:
+//
+//	K: [Heads][KDim/2][16 tokens][2]    V: [Heads][8 pairs of tokens][VDim][2]
 type KVLayout struct {
 	Heads, KDim, VDim int
 	Type              KVType
@@ -72,16 +77,28 @@ func (t KVType) headBytes(dim int) int {
 	case KVQ8_0:
 		return BlockTokens * (dim + (dim+31)/32*2)
 	}
-	return BlockTokens * dim * 2
+	return BlockTokens * (dim + dim%2) * 2
 }
 
 // headLayout says where the elements of one head lie in a block: element d of token j
 // at d*dim + j*token, and in Q8_0 the scale of its group g at g*group + j*scale.
-type headLayout struct{ dims, dim, token, group, scale int }
+// In BF16 element d of token j is one of a pair: see pair.
+type headLayout struct {
+	dims, dim, token, group, scale int
+	keys                           bool
+}
 
-func keyLayout(dims int) headLayout { return headLayout{dims, BlockTokens, 1, BlockTokens, 1} }
+func keyLayout(dims int) headLayout { return headLayout{dims, BlockTokens, 1, BlockTokens, 1, true} }
 func valueLayout(dims int) headLayout {
-	return headLayout{dims, 1, dims, 1, (dims + 31) / 32}
+	return headLayout{dims, 1, dims, 1, (dims + 31) / 32, false}
+}
+
+// pair returns where element d of token j lies in BF16.
+func (l headLayout) pair(d, j int) int {
+	if l.keys {
+		return d/2*2*BlockTokens + 2*j + d%2
+	}
+	return j/2*2*l.dims + 2*d + j%2
 }
 
 // store writes x [dims] as token j of a head's block.
@@ -93,7 +110,7 @@ func (t KVType) store(block []byte, l headLayout, j int, x []float32) {
 		}
 	case KVBF16:
 		for d, v := range x {
-			binary.LittleEndian.PutUint16(block[2*(d*l.dim+j*l.token):], quant.F32ToBF16(v))
+			binary.LittleEndian.PutUint16(block[2*l.pair(d, j):], quant.F32ToBF16(v))
 		}
 	case KVQ8_0:
 		scales := block[BlockTokens*l.dims:]
@@ -132,7 +149,7 @@ func (t KVType) load(x []float32, block []byte, l headLayout, j int) {
 		}
 	case KVBF16:
 		for d := range x {
-			x[d] = quant.BF16ToF32(binary.LittleEndian.Uint16(block[2*(d*l.dim+j*l.token):]))
+			x[d] = quant.BF16ToF32(binary.LittleEndian.Uint16(block[2*l.pair(d, j):]))
 		}
 	case KVQ8_0:
 		scales := block[BlockTokens*l.dims:]

@@ -139,6 +139,17 @@ func (p *Program) String() string {
 	return s.String()
 }
 
+// Describe names instruction i and the weight that it reads: "linear output.weight Q6_K".
+func (p *Program) Describe(i int) string {
+	in := &p.Instrs[i]
+	for _, v := range in.In {
+		if v >= 0 && p.Operands[v].Kind == Weight {
+			return fmt.Sprintf("%s %s %v", ops[in.Op].name, p.Operands[v].Name, p.Operands[v].DType)
+		}
+	}
+	return ops[in.Op].name
+}
+
 // WriteGraph writes one line per instruction: its number, the results with their
 // shapes, the operation and what it reads.
 func (p *Program) WriteGraph(w io.Writer) error {

@@ -1,22 +1,27 @@
-/* ATTENTION over the paged cache: online softmax in blocks of 16 keys at absolute
- * multiples of 16. A task is one sequence, one KV head and up to TILE units; a unit is
- * one query row of one of the heads that share the KV head. Blocks that every unit sees
- * whole are read once for all of them; at the edges each unit goes alone. A unit's
- * arithmetic is the same either way, so its bits do not depend on the tile. */
+/* ATTENTION over the paged cache: online softmax over spans of 64 keys at absolute
+ * multiples of 64. A task is one sequence, one KV head and up to TILE units; a unit is
+ * one query row of one of the heads that share the KV head. Units that see the same keys
+ * of a span, which most do, go through it together, so that keys and values are read once
+ * for all of them. A unit's arithmetic is the same however many go with it. */
 #include "elementwise.h"
 #include "mathf.h"
 #include "vec.h"
 
 #define TILE 8
 #define KEYS INGOT_BLOCK_TOKENS
+#define BLOCKS 4 /* of a span */
+#define SPAN (BLOCKS * KEYS)
 #define MAX_DIM 1024 /* of a head */
+#define UNROLL _Pragma("GCC unroll 8")
 
 typedef struct {
-	float q[MAX_DIM], acc[MAX_DIM];
+	float q[MAX_DIM + 16], acc[MAX_DIM];
+	uint32_t q2[MAX_DIM / 2 + 8]; /* q in bf16, two elements a word */
+	ALIGNED float p[SPAN];
+	uint32_t p2[SPAN / 2];
 	float m, l, rescale;
 	int64_t lo, hi; /* keys it sees, hi inclusive */
 	float *out;
-	ALIGNED float p[KEYS];
 } unit;
 
 typedef struct {
@@ -25,6 +30,11 @@ typedef struct {
 	float scale, cap;
 } layer;
 
+/* The head's part of a span's blocks, and what is read after each. */
+typedef struct {
+	const uint8_t *k[BLOCKS], *v[BLOCKS], *next_k[BLOCKS], *next_v[BLOCKS];
+} span;
+
 static int cache_type(view v) {
 	return v.data && (v.dtype == INGOT_F32 || v.dtype == INGOT_BF16 || v.dtype == INGOT_Q8_0);
 }
@@ -32,7 +42,7 @@ static int cache_type(view v) {
 /* Bytes of one head of a block. */
 static int64_t head_bytes(uint32_t dtype, int64_t d) {
 	if (dtype == INGOT_F32) return KEYS * d * 4;
-	return dtype == INGOT_BF16 ? KEYS * d * 2 : KEYS * d + KEYS * ceil_div(d, 32) * 2;
+	return dtype == INGOT_BF16 ? KEYS * (d + d % 2) * 2 : KEYS * d + KEYS * ceil_div(d, 32) * 2;
 }
 
 static int64_t sequence_tasks(const ctx *c, const ingot_instr *in, int64_t s) {
@@ -44,123 +54,208 @@ static int64_t tasks(const ctx *c, const ingot_instr *in) {
 	view out = view_of(c, in->out[0]), q = view_of(c, in->in[0]), k = view_of(c, in->in[1]), v = view_of(c, in->in[2]);
 	view sinks = view_of(c, in->in[3]);
 	int64_t h = in->i[0], kvh = in->i[1], dk = in->i[2], dv = in->i[3], n = 0;
-	if (!is_f32(out) || !is_f32(q) || !cache_type(k) || !cache_type(v) || h <= 0 || kvh <= 0 || h % kvh) return -1;
+	if (!is_f32(out) || !is_f32(q) || !cache_type(k) || k.dtype != v.dtype || !v.data || h <= 0 || kvh <= 0 || h % kvh) return -1;
 	if (dk <= 0 || dv <= 0 || dk > MAX_DIM || dv > MAX_DIM || q.cols != h * dk || out.cols != h * dv || out.n != q.n) return -1;
 	if (k.cols != kvh * dk * KEYS || v.cols != kvh * dv * KEYS || (in->in[3] >= 0 && (!is_f32(sinks) || sinks.cols < h))) return -1;
 	for (int64_t s = 0; s < c->batch->seqs_n; s++) n += sequence_tasks(c, in, s);
 	return n;
 }
 
-/* Scores of 16 keys for n units: sums over d in order, lane = key. */
-INLINE void scores(const layer *a, const uint8_t *block, unit *u, int n) {
+/* acc + the products of both bf16 halves of each lane, in an order of the table's own. */
+INLINE vf dot2(vf acc, vi w, uint32_t x) {
+#if defined(__AVX512BF16__)
+	return (vf){{_mm512_dpbf16_ps(acc.p[0], (__m512bh)w.p[0], (__m512bh)_mm512_set1_epi32((int)x))}};
+#else
+	acc = vf_mla(vf_bits(vi_sll(w, 16)), vf_set(bits_f32(x << 16)), acc);
+	return vf_mla(vf_bits(vi_and(w, vi_set((int32_t)0xffff0000))), vf_set(bits_f32(x & 0xffff0000)), acc);
+#endif
+}
+
+INLINE void fetch(const uint8_t *next, int64_t offset) { __builtin_prefetch(next + offset, 0, 2); }
+
+/* Scores of blocks b ... b+nb-1 for n units: sums over d in order, lane = key. */
+INLINE void scores_bf16(const layer *a, const span *at, int b, int nb, unit *u, int n) {
+	vf s[TILE][BLOCKS];
+	UNROLL for (int i = 0; i < n; i++)
+		UNROLL for (int j = 0; j < nb; j++) s[i][j] = vf_set(0);
+	for (int64_t d = 0; d < (a->dk + 1) / 2; d++) {
+		vi k[BLOCKS];
+		UNROLL for (int j = 0; j < nb; j++) k[j] = vi_load(at->k[b + j] + d * KEYS * 4), fetch(at->next_k[b + j], d * KEYS * 4);
+		UNROLL for (int i = 0; i < n; i++)
+			UNROLL for (int j = 0; j < nb; j++) s[i][j] = dot2(s[i][j], k[j], u[i].q2[d]);
+	}
+	UNROLL for (int i = 0; i < n; i++)
+		UNROLL for (int j = 0; j < nb; j++) vf_store(u[i].p + (b + j) * KEYS, s[i][j]);
+}
+
+/* The same of f32 keys, or of int8 keys with their scales. */
+INLINE void scores_wide(const layer *a, const span *at, int b, unit *u, int n, int q8) {
 	vf s[TILE];
-	const uint8_t *scales = block + KEYS * a->dk;
-	for (int i = 0; i < n; i++) s[i] = vf_set(0);
+	const uint8_t *scales = at->k[b] + KEYS * a->dk;
+	UNROLL for (int i = 0; i < n; i++) s[i] = vf_set(0);
 	for (int64_t d0 = 0; d0 < a->dk; d0 += 32) {
-		vf group = vf_set(1);
-		if (a->k.dtype == INGOT_Q8_0) group = vf_load_f16((const uint16_t *)(const void *)(scales + d0 / 32 * KEYS * 2));
+		vf group = q8 ? vf_load_f16((const uint16_t *)(const void *)(scales + d0 / 32 * KEYS * 2)) : vf_set(1);
 		for (int64_t d = d0; d < min64(d0 + 32, a->dk); d++) {
-			vf k;
-			if (a->k.dtype == INGOT_BF16)
-				k = vf_load_bf16((const uint16_t *)(const void *)block + d * KEYS);
-			else if (a->k.dtype == INGOT_Q8_0)
-				k = vf_mul(vf_load_i8((const int8_t *)block + d * KEYS), group);
-			else
-				k = vf_load((const float *)(const void *)block + d * KEYS);
-			_Pragma("GCC unroll 8") for (int i = 0; i < n; i++) s[i] = vf_mla(vf_set(u[i].q[d]), k, s[i]);
+			vf k = q8 ? vf_mul(vf_load_i8((const int8_t *)at->k[b] + d * KEYS), group) : vf_load((const float *)(const void *)at->k[b] + d * KEYS);
+			if (!q8 || d % 4 == 0) fetch(at->next_k[b], d * KEYS * (q8 ? 1 : 4));
+			UNROLL for (int i = 0; i < n; i++) s[i] = vf_mla(vf_set(u[i].q[d]), k, s[i]);
 		}
 	}
-	for (int i = 0; i < n; i++) vf_store(u[i].p, s[i]);
+	UNROLL for (int i = 0; i < n; i++) vf_store(u[i].p + b * KEYS, s[i]);
 }
 
-/* Turns a unit's scores of the block at key into weights; keys outside from..to (in
- * the block) weigh 0. */
+INLINE void scores(const layer *a, const span *at, int from, int to, unit *u, int n) {
+	int b = from / KEYS, end = to / KEYS + 1;
+	if (a->k.dtype == INGOT_BF16) {
+		int many = n > 4 ? 2 : BLOCKS; /* as many sums as hide the latency of one */
+		for (; b + many <= end; b += many) scores_bf16(a, at, b, many, u, n);
+		for (; b < end; b++) scores_bf16(a, at, b, 1, u, n);
+	} else if (a->k.dtype == INGOT_Q8_0)
+		for (; b < end; b++) scores_wide(a, at, b, u, n, 1);
+	else
+		for (; b < end; b++) scores_wide(a, at, b, u, n, 0);
+}
+
+/* Turns a unit's scores of keys from ... to of a span into weights, 0 for the other keys
+ * of their blocks. */
 static void softmax(const layer *a, unit *u, int from, int to) {
-	float top = u->m, sum[KEYS];
-	for (int j = 0; j < KEYS; j++) u->p[j] = u->p[j] * a->scale;
-	if (a->cap != 0)
-		for (int j = 0; j < KEYS; j++) u->p[j] = a->cap * tanh_f32(u->p[j] / a->cap);
-	for (int j = from; j <= to; j++) top = u->p[j] > top ? u->p[j] : top;
-	for (int j = 0; j < KEYS; j++) {
-		float e = exp_f32(u->p[j] - top);
-		u->p[j] = j >= from && j <= to ? e : 0.0f;
-		sum[j] = u->p[j];
-	}
-	for (int half = 8; half > 0; half /= 2)
-		for (int j = 0; j < half; j++) sum[j] += sum[j + half];
-	u->rescale = exp_f32(u->m - top);
-	u->l = u->l * u->rescale + sum[0];
-	u->m = top;
-}
-
-/* 16 or fewer columns of V's row j from column d. */
-INLINE vf load_v(const layer *a, const uint8_t *block, int64_t j, int64_t d, int64_t n) {
-	float t[16] = {0};
-	int64_t at = j * a->dv + d;
-	if (a->v.dtype == INGOT_Q8_0) {
-		const uint8_t *scales = block + KEYS * a->dv;
-		vf scale = vf_set(f16_f32(load_u16(scales + (j * ceil_div(a->dv, 32) + d / 32) * 2)));
-		if (n >= 16) return vf_mul(vf_load_i8((const int8_t *)block + at), scale);
-		for (int64_t i = 0; i < n; i++) t[i] = ((const int8_t *)block)[at + i];
-		return vf_mul(vf_load(t), scale);
-	}
-	if (a->v.dtype == INGOT_BF16) {
-		const uint16_t *p = (const uint16_t *)(const void *)block + at;
-		if (n >= 16) return vf_load_bf16(p);
-		for (int64_t i = 0; i < n; i++) t[i] = bf16_f32(p[i]);
-		return vf_load(t);
-	}
-	const float *p = (const float *)(const void *)block + at;
-	if (n >= 16) return vf_load(p);
-	for (int64_t i = 0; i < n; i++) t[i] = p[i];
-	return vf_load(t);
-}
-
-/* acc = acc * rescale + sum of weight j times V row j, j in order. */
-INLINE void weigh(const layer *a, const uint8_t *block, unit *u, int n, int from, int to) {
-	for (int64_t d = 0; d < a->dv; d += 16) {
-		vf acc[TILE];
-		_Pragma("GCC unroll 8") for (int i = 0; i < n; i++) acc[i] = vf_mul(vf_load(u[i].acc + d), vf_set(u[i].rescale));
-		for (int j = from; j <= to; j++) {
-			vf v = load_v(a, block, j, d, a->dv - d);
-			_Pragma("GCC unroll 8") for (int i = 0; i < n; i++) acc[i] = vf_mla(vf_set(u[i].p[j]), v, acc[i]);
+	int first = from / KEYS * KEYS;
+	vf top = vf_set(u->m), sum = vf_set(0);
+	for (int b = first; b <= to; b += KEYS) {
+		vf p = vf_mul(vf_load(u->p + b), vf_set(a->scale));
+		if (a->cap != 0) {
+			vf_store(u->p + b, p);
+			for (int l = b; l < b + KEYS; l++) u->p[l] = a->cap * tanh_f32(u->p[l] / a->cap);
+			p = vf_load(u->p + b);
 		}
-		_Pragma("GCC unroll 8") for (int i = 0; i < n; i++) vf_store(u[i].acc + d, acc[i]);
+		if (b < from || b + KEYS - 1 > to) p = vf_within(p, from - b, to - b, -INFINITY);
+		vf_store(u->p + b, p);
+		top = vf_max(p, top);
+	}
+	float m = vf_top(top);
+	for (int b = first; b <= to; b += KEYS) {
+		vf p = vf_exp_negative(vf_sub(vf_load(u->p + b), vf_set(m)));
+		if (b < from || b + KEYS - 1 > to) p = vf_within(p, from - b, to - b, 0);
+		vf_store(u->p + b, p);
+		vf_store_bf16(u->p2 + b / 2, p);
+		sum = vf_add(sum, p);
+	}
+	u->rescale = exp_f32(u->m - m);
+	u->l = u->l * u->rescale + vf_total(sum);
+	u->m = m;
+}
+
+/* A row of words or floats from column d, 16 or as many as are left. */
+INLINE vi load_some(const uint8_t *p, int64_t n) {
+	uint32_t t[16] = {0};
+	if (n >= 16) return vi_load(p);
+	memcpy(t, p, (size_t)n * 4);
+	return vi_load(t);
+}
+
+/* 16 or fewer columns of V's row j from column d, as f32. */
+INLINE vf wide_value(const layer *a, const uint8_t *block, int64_t j, int64_t d, int q8) {
+	int64_t at = j * a->dv + d, n = a->dv - d;
+	if (!q8) return vf_bits(load_some(block + 4 * at, n));
+	int8_t t[16] = {0};
+	const int8_t *q = (const int8_t *)block + at;
+	const uint8_t *scales = block + KEYS * a->dv;
+	if (n < 16) q = memcpy(t, q, (size_t)n);
+	return vf_mul(vf_load_i8(q), vf_set(f16_f32(load_u16(scales + (j * ceil_div(a->dv, 32) + d / 32) * 2))));
+}
+
+/* acc = acc * rescale + sum of weight j times V row j, j in order from ... to, for nd
+ * times 16 columns from d. In bf16 two rows lie together; of a pair that is seen in part
+ * the other row counts nothing, whatever it holds. */
+INLINE void weigh_columns(const layer *a, const span *at, int64_t d, int nd, unit *u, int n, int from, int to, uint32_t dtype) {
+	vf acc[TILE][4];
+	UNROLL for (int i = 0; i < n; i++)
+		UNROLL for (int c = 0; c < nd; c++) acc[i][c] = vf_mul(vf_load(u[i].acc + d + 16 * c), vf_set(u[i].rescale));
+	int step = dtype == INGOT_BF16 ? 2 : 1;
+	for (int j = from / step * step; j <= to; j += step) {
+		const uint8_t *v = at->v[j / KEYS], *next = at->next_v[j / KEYS];
+		int row = j % KEYS;
+		if (dtype == INGOT_BF16) {
+			uint32_t seen = (j < from ? 0xffff0000u : 0xffffffffu) & (j + 1 > to ? 0x0000ffffu : 0xffffffffu);
+			UNROLL for (int c = 0; c < nd; c++) {
+				vi w = load_some(v + (row / 2 * a->dv + d + 16 * c) * 4, a->dv - d - 16 * c);
+				fetch(next, (row / 2 * a->dv + d + 16 * c) * 4);
+				if (seen != 0xffffffffu) w = vi_and(w, vi_set((int32_t)seen));
+				UNROLL for (int i = 0; i < n; i++) acc[i][c] = dot2(acc[i][c], w, u[i].p2[j / 2]);
+			}
+		} else
+			UNROLL for (int c = 0; c < nd; c++) {
+				vf w = wide_value(a, v, row, d + 16 * c, dtype == INGOT_Q8_0);
+				fetch(next, (row * a->dv + d + 16 * c) * (dtype == INGOT_Q8_0 ? 1 : 4));
+				UNROLL for (int i = 0; i < n; i++) acc[i][c] = vf_mla(vf_set(u[i].p[j]), w, acc[i][c]);
+			}
+	}
+	UNROLL for (int i = 0; i < n; i++)
+		UNROLL for (int c = 0; c < nd; c++) vf_store(u[i].acc + d + 16 * c, acc[i][c]);
+}
+
+INLINE void weigh_type(const layer *a, const span *at, unit *u, int n, int from, int to, uint32_t dtype) {
+	int64_t d = 0;
+	if (n > 4)
+		for (; d + 32 <= a->dv; d += 32) weigh_columns(a, at, d, 2, u, n, from, to, dtype);
+	else
+		for (; d + 64 <= a->dv; d += 64) weigh_columns(a, at, d, 4, u, n, from, to, dtype);
+	for (; d < a->dv; d += 16) weigh_columns(a, at, d, 1, u, n, from, to, dtype);
+}
+
+INLINE void weigh(const layer *a, const span *at, unit *u, int n, int from, int to) {
+	switch (a->v.dtype) {
+	case INGOT_BF16: weigh_type(a, at, u, n, from, to, INGOT_BF16); break;
+	case INGOT_Q8_0: weigh_type(a, at, u, n, from, to, INGOT_Q8_0); break;
+	default: weigh_type(a, at, u, n, from, to, INGOT_F32);
 	}
 }
 
-static void whole_block_of_many(const layer *a, const uint8_t *k, const uint8_t *v, unit *u, int n) {
-	scores(a, k, u, TILE);
-	for (int i = 0; i < n; i++) softmax(a, &u[i], 0, KEYS - 1);
-	weigh(a, v, u, TILE, 0, KEYS - 1);
+/* n units, a constant, all of which see keys from ... to of the span. */
+INLINE void attend(const layer *a, const span *at, unit *u, int n, int from, int to) {
+	scores(a, at, from, to, u, n);
+	for (int i = 0; i < n; i++) softmax(a, &u[i], from, to);
+	weigh(a, at, u, n, from, to);
 }
 
-static void block_of_one(const layer *a, const uint8_t *k, const uint8_t *v, unit *u, int from, int to) {
-	scores(a, k, u, 1);
-	softmax(a, u, from, to);
-	weigh(a, v, u, 1, from, to);
+static void attend_some(const layer *a, const span *at, unit *u, int n, int from, int to) {
+	for (; n >= 8; n -= 8, u += 8) attend(a, at, u, 8, from, to);
+	for (; n >= 4; n -= 4, u += 4) attend(a, at, u, 4, from, to);
+	if (n == 3) attend(a, at, u, 3, from, to);
+	if (n == 2) attend(a, at, u, 2, from, to);
+	if (n == 1) attend(a, at, u, 1, from, to);
 }
 
-static void block(const layer *a, int64_t id, int64_t first, unit *u, int n) {
-	const uint8_t *k = a->k.data + id * a->k.stride + a->head * head_bytes(a->k.dtype, a->dk);
-	const uint8_t *v = a->v.data + id * a->v.stride + a->head * head_bytes(a->v.dtype, a->dv);
-	int whole = n == TILE;
-	for (int i = 0; i < n; i++) whole &= u[i].lo <= first && u[i].hi >= first + KEYS - 1;
-	if (whole) {
-		whole_block_of_many(a, k, v, u, n);
-		return;
+/* The units in runs that see the same keys of the span. */
+static void attend_runs(const layer *a, const span *at, int64_t first, unit *u, int n) {
+	for (int i = 0, run; i < n; i += run) {
+		int64_t from = max64(u[i].lo - first, 0), to = min64(u[i].hi - first, SPAN - 1);
+		for (run = 1; i + run < n; run++)
+			if (max64(u[i + run].lo - first, 0) != from || min64(u[i + run].hi - first, SPAN - 1) != to) break;
+		if (from <= to) attend_some(a, at, u + i, run, (int)from, (int)to);
 	}
-	for (int i = 0; i < n; i++) {
-		int64_t from = max64(u[i].lo - first, 0), to = min64(u[i].hi - first, KEYS - 1);
-		if (from <= to) block_of_one(a, k, v, &u[i], (int)from, (int)to);
+}
+
+/* The blocks of the span at block index j of a sequence of blocks in all. A block that
+ * is absent shows another one, which no unit looks at. */
+static span span_at(const layer *a, const int32_t *table, int64_t j, int64_t blocks) {
+	int64_t k = a->head * head_bytes(a->k.dtype, a->dk), v = a->head * head_bytes(a->v.dtype, a->dv);
+	span s;
+	for (int64_t i = 0; i < BLOCKS; i++) {
+		int64_t here = table[min64(j + i, blocks - 1)], next = table[min64(j + BLOCKS + i, blocks - 1)];
+		s.k[i] = a->k.data + here * a->k.stride + k, s.next_k[i] = a->k.data + next * a->k.stride + k;
+		s.v[i] = a->v.data + here * a->v.stride + v, s.next_v[i] = a->v.data + next * a->v.stride + v;
 	}
+	return s;
 }
 
 static void open_unit(const ctx *c, const ingot_instr *in, int64_t s, int64_t head, int64_t index, unit *u) {
 	view out = view_of(c, in->out[0]), q = view_of(c, in->in[0]), sinks = view_of(c, in->in[3]);
 	int64_t heads = in->i[0] / in->i[1], h = head * heads + index % heads, r = c->batch->row_start[s] + index / heads;
-	int64_t p = c->batch->positions[r], window = in->i[4];
-	memcpy(u->q, row_f32(q, r) + h * in->i[2], (size_t)in->i[2] * 4);
+	int64_t p = c->batch->positions[r], window = in->i[4], dk = in->i[2];
+	memcpy(u->q, row_f32(q, r) + h * dk, (size_t)dk * 4);
+	memset(u->q + dk, 0, 16 * 4); /* of an odd number of dimensions the last has no partner */
+	for (int64_t d = 0; d < dk; d += 16) vf_store_bf16(u->q2 + d / 2, vf_load(u->q + d));
 	memset(u->acc, 0, (size_t)(in->i[3] + 15) / 16 * 64);
 	u->m = sinks.data ? row_f32(sinks, 0)[h] : -INFINITY;
 	u->l = sinks.data ? 1.0f : 0.0f;
@@ -183,7 +278,10 @@ static void run(const ctx *c, const ingot_instr *in, int64_t task, void *scratch
 		lo = min64(lo, u[i].lo);
 		hi = max64(hi, u[i].hi);
 	}
-	for (int64_t j = lo / KEYS; j <= hi / KEYS && hi >= 0; j++) block(&a, b->tables[b->table_start[s] + j], j * KEYS, u, n);
+	for (int64_t j = lo / SPAN; j <= hi / SPAN && hi >= 0; j++) {
+		span at = span_at(&a, b->tables + b->table_start[s], j * BLOCKS, hi / KEYS + 1);
+		attend_runs(&a, &at, j * SPAN, u, n);
+	}
 	for (int i = 0; i < n; i++)
 		for (int64_t d = 0; d < a.dv; d++) u[i].out[d] = u[i].acc[d] / u[i].l;
 }

@@ -1,5 +1,7 @@
 /* STORE_KV: new keys and values into their slots of the paged cache. Per block and head
- * K lies as [Dk][16 tokens], V as [16 tokens][Dv]; Q8_0 adds f16 scales behind. */
+ * K lies as [Dk][16 tokens], V as [16 tokens][Dv]; Q8_0 adds f16 scales behind. In BF16 the
+ * elements that a product adds at a time lie side by side: K as [Dk/2][16 tokens][2], Dk
+ * rounded up to even, V as [8 pairs of tokens][Dv][2]. */
 #include "elementwise.h"
 #include "mathf.h"
 
@@ -46,8 +48,11 @@ static void store(view cache, int64_t head, int64_t d, const float *x, int64_t s
 		float *p = (float *)(void *)block + head * d * INGOT_BLOCK_TOKENS + at;
 		for (int64_t i = 0; i < d; i++) p[i * step] = x[i];
 	} else if (cache.dtype == INGOT_BF16) {
-		uint16_t *p = (uint16_t *)(void *)block + head * d * INGOT_BLOCK_TOKENS + at;
-		for (int64_t i = 0; i < d; i++) p[i * step] = f32_bf16(x[i]);
+		uint16_t *p = (uint16_t *)(void *)block + head * (d + d % 2) * INGOT_BLOCK_TOKENS;
+		if (transposed)
+			for (int64_t i = 0; i < d; i++) p[i / 2 * 2 * INGOT_BLOCK_TOKENS + 2 * t + i % 2] = f32_bf16(x[i]);
+		else
+			for (int64_t i = 0; i < d; i++) p[t / 2 * 2 * d + 2 * i + t % 2] = f32_bf16(x[i]);
 	} else {
 		int64_t payload = INGOT_BLOCK_TOKENS * d, bytes = payload + INGOT_BLOCK_TOKENS * groups * 2;
 		store_q8(block + head * bytes, payload, x, d, step, at, step, transposed ? t : t * groups);

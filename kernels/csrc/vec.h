@@ -42,6 +42,8 @@ typedef struct { pi p[PARTS]; } vi;
 #define P_MUL _mm512_mul_ps
 #define P_FMA _mm512_fmadd_ps
 #define P_MAX _mm512_max_ps
+#define P_SUB _mm512_sub_ps
+#define P_CASTI _mm512_castps_si512
 #define P_AND _mm512_and_si512
 #define P_OR _mm512_or_si512
 #define P_XOR _mm512_xor_si512
@@ -69,6 +71,9 @@ typedef struct { pi p[PARTS]; } vi;
 #define P_ADDI _mm256_add_epi32
 #define P_TOF _mm256_cvtepi32_ps
 #define P_CASTF _mm256_castsi256_ps
+#define P_MAX _mm256_max_ps
+#define P_SUB _mm256_sub_ps
+#define P_CASTI _mm256_castps_si256
 #else
 static inline pf P_SETF(float x) { return (pf){x, x, x, x}; }
 static inline pi P_SETI(int32_t x) { return (pi){x, x, x, x}; }
@@ -90,18 +95,27 @@ static inline pf P_FMA(pf a, pf b, pf c) { /* rounded once, as the int8 mode dem
 #define P_ADDI(a, b) ((a) + (b))
 #define P_TOF(a) __builtin_convertvector(a, pf)
 #define P_CASTF(a) ((pf)(a))
+#define P_CASTI(a) ((pi)(a))
+#define P_SUB(a, b) ((a) - (b))
+static inline pf P_MAX(pf a, pf b) { /* b where one is a NaN, as the machines do */
+	for (int l = 0; l < 4; l++) b[l] = a[l] > b[l] ? a[l] : b[l];
+	return b;
+}
 #endif
 
 #define UNARY(name, in, out, f) INLINE out name(in a) { out r; EACH r.p[part] = f(a.p[part]); return r; }
 #define BINARY(name, type, f) INLINE type name(type a, type b) { type r; EACH r.p[part] = f(a.p[part], b.p[part]); return r; }
 BINARY(vf_add, vf, P_ADD)
 BINARY(vf_mul, vf, P_MUL)
+BINARY(vf_sub, vf, P_SUB)
+BINARY(vf_max, vf, P_MAX) /* the second where one is a NaN */
 BINARY(vi_and, vi, P_AND)
 BINARY(vi_or, vi, P_OR)
 BINARY(vi_xor, vi, P_XOR)
 BINARY(vi_add, vi, P_ADDI)
 UNARY(vf_of, vi, vf, P_TOF)
 UNARY(vf_bits, vi, vf, P_CASTF)
+UNARY(vi_bits, vf, vi, P_CASTI)
 #undef UNARY
 #undef BINARY
 
@@ -195,6 +209,58 @@ INLINE float vf_total(vf v) {
 #else
 	pf q = (v.p[0] + v.p[2]) + (v.p[1] + v.p[3]);
 	return (q[0] + q[2]) + (q[1] + q[3]);
+#endif
+}
+
+/* The largest lane. */
+INLINE float vf_top(vf v) {
+#if defined(__AVX512F__)
+	return _mm512_reduce_max_ps(v.p[0]);
+#else
+	float lane[16];
+	vf_store(lane, v);
+	for (int half = 8; half > 0; half /= 2)
+		for (int l = 0; l < half; l++) lane[l] = lane[l + half] > lane[l] ? lane[l + half] : lane[l];
+	return lane[0];
+#endif
+}
+
+/* Lanes from ... to of v, other elsewhere. */
+INLINE vf vf_within(vf v, int from, int to, float other) {
+#if defined(__AVX512F__)
+	uint32_t keep = (to >= 15 ? 0xffffu : to < 0 ? 0 : (2u << to) - 1) & ~(from <= 0 ? 0 : from > 15 ? 0xffffu : (1u << from) - 1);
+	return (vf){{_mm512_mask_mov_ps(_mm512_set1_ps(other), (__mmask16)keep, v.p[0])}};
+#else
+	float lane[16];
+	vf_store(lane, v);
+	for (int l = 0; l < 16; l++) lane[l] = l >= from && l <= to ? lane[l] : other;
+	return vf_load(lane);
+#endif
+}
+
+/* exp of x <= 0, by exp_f32's polynomial; what is below -87 counts as that. A NaN stays. */
+INLINE vf vf_exp_negative(vf x) {
+	const vf magic = vf_set(12582912.0f); /* rounds, and leaves the integer in the low bits */
+	x = vf_max(vf_set(-87.0f), x);
+	vf t = vf_mla(x, vf_set(1.44269504088896341f), magic), n = vf_sub(t, magic);
+	vf r = vf_mla(n, vf_set(2.12194440e-4f), vf_mla(n, vf_set(-0.693359375f), x));
+	vf p = vf_mla(vf_set(1.9875691500e-4f), r, vf_set(1.3981999507e-3f));
+	p = vf_mla(p, r, vf_set(8.3334519073e-3f));
+	p = vf_mla(p, r, vf_set(4.1665795894e-2f));
+	p = vf_mla(p, r, vf_set(1.6666665459e-1f));
+	p = vf_mla(p, r, vf_set(5.0000001201e-1f));
+	p = vf_add(vf_mla(p, vf_mul(r, r), r), vf_set(1.0f));
+	return vf_mul(p, vf_bits(vi_sll(vi_add(vi_bits(t), vi_set(127)), 23)));
+}
+
+/* 16 floats rounded to bf16, half to even, two a word. */
+INLINE void vf_store_bf16(uint32_t *q, vf v) {
+#if defined(__AVX512BF16__)
+	_mm256_storeu_si256((void *)q, (__m256i)_mm512_cvtneps_pbh(v.p[0]));
+#else
+	float lane[16];
+	vf_store(lane, v);
+	for (int l = 0; l < 8; l++) q[l] = f32_bf16(lane[2 * l]) | (uint32_t)f32_bf16(lane[2 * l + 1]) << 16;
 #endif
 }
 
