@@ -106,7 +106,7 @@ static void gather(const product *p, int64_t r0, int64_t n, int64_t k, int steps
 }
 
 static void unpack(const product *p, int64_t o, int64_t k, int64_t n, work *w) {
-	ahead next = ahead_of(p, o + OUTS, OUTS, k, n, OUTS);
+	ahead next = ahead_of(p, o, OUTS, k, n, OUTS);
 	for (int m = 0; m < OUTS; m++) {
 		look_ahead(&next);
 		const uint8_t *row = p->w + min64(o + m, p->o1 - 1) * p->w_stride;

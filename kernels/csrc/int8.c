@@ -71,28 +71,34 @@ INLINE void times_block(const panel *p, int b, int i, const act_block *const *a,
  * constants once inlined. */
 INLINE void times_panels(panel *p, int blocks, const act_block *const *a, float (*sum)[OUTS], int n, int vecs, form f) {
 	int pair = f.raw == RAW_Q4_K ? 2 : 1; /* blocks that share bytes */
+	int in_memory = f.group == 16;       /* the sums: with those of two groups registers are full */
 	vf acc[ROWS][VECS];
-	UNROLL for (int r = 0; r < n; r++)
+	UNROLL for (int r = 0; r < n && !in_memory; r++)
 		UNROLL for (int v = 0; v < vecs; v++) acc[r][v] = vf_load(sum[r] + 16 * v);
 	for (int b = 0; b < blocks; b += pair) {
-		UNROLL for (int v = 0; v < vecs; v++) look_ahead(&p[v].next);
+		look_ahead(&p->next);
 		UNROLL for (int i = 0; i < pair; i++) {
 			vf t[ROWS][VECS];
 			times_block(p, b, i, a, t, n, vecs, f);
 			UNROLL for (int r = 0; r < n; r++)
-				UNROLL for (int v = 0; v < vecs; v++) acc[r][v] = vf_fma(vf_set(a[r][b + i].scale), t[r][v], acc[r][v]);
+				UNROLL for (int v = 0; v < vecs; v++) {
+					vf scale = vf_set(a[r][b + i].scale);
+					if (in_memory)
+						vf_store(sum[r] + 16 * v, vf_fma(scale, t[r][v], vf_load(sum[r] + 16 * v)));
+					else
+						acc[r][v] = vf_fma(scale, t[r][v], acc[r][v]);
+				}
 		}
 	}
-	UNROLL for (int r = 0; r < n; r++)
+	UNROLL for (int r = 0; r < n && !in_memory; r++)
 		UNROLL for (int v = 0; v < vecs; v++) vf_store(sum[r] + 16 * v, acc[r][v]);
 }
 
 INLINE void times_some(panel *p, int blocks, const act_block *const *a, float (*sum)[OUTS], int64_t n, int vecs, form f) {
 	int64_t r = 0;
-	if (f.group == 32)
-		for (; r + ROWS <= n; r += ROWS) times_panels(p, blocks, a + r, sum + r, ROWS, vecs, f);
+	for (; r + ROWS <= n; r += ROWS) times_panels(p, blocks, a + r, sum + r, ROWS, vecs, f);
 #if ROWS > 4
-	for (; r + 4 <= n; r += 4) times_panels(p, blocks, a + r, sum + r, 4, vecs, f); /* of two groups a block, as many fit into registers */
+	if (r + 4 <= n) times_panels(p, blocks, a + r, sum + r, 4, vecs, f), r += 4;
 #endif
 #if ROWS > 2
 	if (r + 2 <= n) times_panels(p, blocks, a + r, sum + r, 2, vecs, f), r += 2;
@@ -167,14 +173,13 @@ static void store(const product *p, int64_t o, int64_t outs, int64_t r0, int64_t
 }
 
 /* Columns k and on of rows o ... o+15 become a panel. */
-static void unpack_panel(const product *p, int64_t o, int64_t k, int blocks, int interleaved, int64_t parts, panel *to) {
+static void unpack_panel(const product *p, int64_t o, int64_t k, int blocks, int interleaved, panel *to) {
 	const block_type *t = ingot_block_type(p->type);
 	unpack_fn unpack = unpacker(p->type, interleaved);
 	int64_t at = k / t->elems * t->bytes;
 	const uint8_t *row[16];
 	for (int r = 0; r < 16; r++)
 		row[r] = interleaved ? p->w + o * p->w_stride + 16 * at : p->w + min64(o + r, p->o_all - 1) * p->w_stride + at;
-	to->next = ahead_of(p, o + OUTS, 16, k, 32 * blocks, parts);
 	to->raw = row[0];
 	if (unpack)
 		unpack(to, row, blocks);
@@ -194,8 +199,9 @@ static void rows_tile(const product *p, int64_t o, int vecs, int64_t r0, int64_t
 	memset(w->sum, 0, (size_t)n * sizeof w->sum[0]);
 	for (int64_t k = 0; k < p->k; k += PANEL_COLS) {
 		int blocks = (int)min64(PANEL_COLS, p->k - k) / 32;
-		int64_t parts = ceil_div(n, ROWS) * blocks;
-		for (int v = 0; v < vecs; v++) unpack_panel(p, o + 16 * v, k, blocks, interleaved, parts, &w->panel[v]);
+		int64_t parts = ceil_div(n, ROWS) * blocks / (raw == RAW_Q4_K ? 2 : 1);
+		for (int v = 0; v < vecs; v++) unpack_panel(p, o + 16 * v, k, blocks, interleaved, &w->panel[v]);
+		w->panel[0].next = ahead_of(p, o, 16 * vecs, k, 32 * blocks, parts);
 		for (int64_t r = 0; r < n; r++) w->at[r] = w->a[r] + k / 32;
 #if defined(PACK_TILES)
 		w->tile_stride = act_blocks(p->k);

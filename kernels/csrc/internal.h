@@ -55,6 +55,8 @@ typedef struct {
 	const int32_t *list;
 	int64_t rows;
 	int32_t in_div;
+	const uint8_t *after; /* what the thread probably reads next, NULL: unknown */
+	int64_t after_bytes;
 } product;
 
 typedef void (*product_fn)(const product *, void *scratch);
@@ -119,13 +121,13 @@ typedef struct {
 	int64_t step; /* bytes to ask for at a time */
 } ahead;
 
-/* The share that columns k ... k+cols-1 have of the n weight rows from o, as one run of
- * bytes; in parts calls. */
+/* Of what is read after the n weight rows from o (the next n, or p->after): the share
+ * that columns k ... k+cols-1 have of a row, as one run of bytes; in parts calls. */
 static inline ahead ahead_of(const product *p, int64_t o, int64_t n, int64_t k, int64_t cols, int64_t parts) {
-	n = min64(n, p->o_all - o);
-	if (n <= 0) return (ahead){0};
-	const uint8_t *from = p->w + o * p->w_stride;
-	int64_t bytes = n * p->w_stride, lo = bytes * k / p->k, hi = min64(bytes, bytes * (k + cols) / p->k);
+	int last = o + n >= p->o1;
+	const uint8_t *from = last ? p->after : p->w + (o + n) * p->w_stride;
+	int64_t bytes = last ? p->after_bytes : min64(n, p->o_all - o - n) * p->w_stride;
+	int64_t lo = bytes * k / p->k, hi = min64(bytes, bytes * (k + cols) / p->k);
 	return (ahead){from + lo, from + hi, ceil_div(hi - lo, 64 * parts) * 64};
 }
 

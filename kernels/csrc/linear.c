@@ -32,29 +32,54 @@ static product product_for(const ctx *c, view out, view x, view w) {
 		.x_rows = x.n, .y = (float *)(void *)out.data, .y_stride = out.stride / 4, .in_div = 1};
 }
 
-/* Output rows of a task: about six tasks a thread, whole groups, at most 256: then the
- * activations that a task reads from the last cache cost little beside its products. */
-static int64_t task_outs(const ctx *c, int64_t outs, int64_t pieces) {
-	int64_t g = c->table->group, n = outs * pieces / (c->threads * 6);
-	return max64(g, min64(256, n / g * g));
+#define PIECES 8 /* tasks of a product for each thread */
+
+/* How many tasks share the outs rows of one of n products: whole groups each. */
+static int64_t pieces_of(const ctx *c, int64_t outs, int64_t n) {
+	return max64(1, min64(ceil_div(outs, c->table->group), ceil_div(c->threads * PIECES, n)));
+}
+
+/* The first row of piece i; of piece pieces: outs. */
+static int64_t piece_start(const ctx *c, int64_t outs, int64_t pieces, int64_t i) {
+	return min64(outs, ceil_div(outs, c->table->group) * i / pieces * c->table->group);
+}
+
+/* The bytes that a thread probably reads after this task: those of the task that is as
+ * many further on as there are threads, be it of the next product. */
+static void look_after(const ctx *c, const ingot_instr *in, int64_t task, int64_t pieces, product *p) {
+	const ingot_instr *end = c->args->instrs + c->args->instrs_n;
+	int64_t next = task + c->threads, outs = p->o_all;
+	view w = view_of(c, in->in[1]);
+	if (next >= pieces) {
+		next -= pieces;
+		do in++;
+		while (in < end && in->op != INGOT_OP_LINEAR);
+		if (in >= end) return;
+		w = view_of(c, in->in[1]);
+		outs = w.n;
+		pieces = pieces_of(c, outs, 1);
+	}
+	int64_t from = piece_start(c, outs, pieces, next), rows = min64(c->table->group, outs - from);
+	if (rows > 0) p->after = w.data + from * w.stride, p->after_bytes = rows * w.stride;
 }
 
 static int64_t tasks(const ctx *c, const ingot_instr *in) {
 	view out = view_of(c, in->out[0]), x = view_of(c, in->in[0]), w = view_of(c, in->in[1]), b = view_of(c, in->in[2]);
 	if (!is_f32(out) || !multiplies(c, x, w, w.cols) || out.cols != w.n || out.n != x.n) return -1;
 	if (in->in[2] >= 0 && (!is_f32(b) || b.cols < out.cols)) return -1;
-	return out.n ? ceil_div(out.cols, task_outs(c, out.cols, 1)) : 0;
+	return out.n ? pieces_of(c, out.cols, 1) : 0;
 }
 
 static void run(const ctx *c, const ingot_instr *in, int64_t task, void *scratch) {
 	view out = view_of(c, in->out[0]), x = view_of(c, in->in[0]), w = view_of(c, in->in[1]), b = view_of(c, in->in[2]);
 	product p = product_for(c, out, x, w);
-	int64_t outs = task_outs(c, out.cols, 1);
-	p.o0 = task * outs;
-	p.o1 = min64(out.cols, p.o0 + outs);
+	int64_t pieces = pieces_of(c, out.cols, 1);
+	p.o0 = piece_start(c, out.cols, pieces, task);
+	p.o1 = piece_start(c, out.cols, pieces, task + 1);
 	p.o_all = out.cols;
 	p.bias = (const float *)(const void *)b.data;
 	p.rows = out.n;
+	look_after(c, in, task, pieces, &p);
 	product_of(c, x.dtype)(&p, scratch);
 }
 
@@ -109,18 +134,18 @@ static int64_t expert_tasks(const ctx *c, const ingot_instr *in) {
 	if (in->in[2] >= 0 && (!is_f32(b) || b.n < experts || b.cols < outs)) return -1;
 	if ((out.n + 2 * experts + 2) * 4 > SHARED_BYTES || !route(c, ids, k, experts)) return -1;
 	int64_t active = routing_at(c, experts).active_n;
-	return active * ceil_div(outs, task_outs(c, outs, active));
+	return active * pieces_of(c, outs, active);
 }
 
 static void expert_run(const ctx *c, const ingot_instr *in, int64_t task, void *scratch) {
 	view out = view_of(c, in->out[0]), x = view_of(c, in->in[0]), w = view_of(c, in->in[1]), b = view_of(c, in->in[2]);
 	int64_t outs = in->i[3];
 	routing r = routing_at(c, in->i[2]);
-	int64_t step = task_outs(c, outs, r.active_n), pieces = ceil_div(outs, step), e = r.active[task / pieces];
+	int64_t pieces = pieces_of(c, outs, r.active_n), e = r.active[task / pieces];
 	product p = product_for(c, out, x, w);
 	p.w += e * outs * w.stride;
-	p.o0 = task % pieces * step;
-	p.o1 = min64(outs, p.o0 + step);
+	p.o0 = piece_start(c, outs, pieces, task % pieces);
+	p.o1 = piece_start(c, outs, pieces, task % pieces + 1);
 	p.o_all = outs;
 	p.bias = b.data ? row_f32(b, e) : NULL;
 	p.list = r.slots + r.start[e];

@@ -228,10 +228,7 @@ INLINE void q6_k(panel *p, source s, int blocks) {
 	columns(sc, s, 192);
 	vf d = halves_at(s, 208);
 	for (int g = 0; g < 16; g++) {
-		int32_t lane[16];
-		vi_store(lane, vi_srl(sc[g / 4], g % 4 * 8));
-		for (int r = 0; r < 16; r++) lane[r] = (int8_t)lane[r];
-		vf_store(p->scale[g], vf_mul(d, vf_of(vi_load(lane))));
+		vf_store(p->scale[g], vf_mul(d, vf_of(vi_byte(sc[g / 4], g % 4))));
 	}
 	for (int c = 0; c < 4; c++) { /* half of the block, half of 32 columns */
 		vi q[4], l[4], m[4];

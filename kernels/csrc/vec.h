@@ -49,6 +49,7 @@ typedef struct { pi p[PARTS]; } vi;
 #define P_XOR _mm512_xor_si512
 #define P_SRL _mm512_srli_epi32
 #define P_SLL _mm512_slli_epi32
+#define P_SRA _mm512_srai_epi32
 #define P_ADDI _mm512_add_epi32
 #define P_TOF _mm512_cvtepi32_ps
 #define P_CASTF _mm512_castsi512_ps
@@ -68,6 +69,7 @@ typedef struct { pi p[PARTS]; } vi;
 #define P_XOR _mm256_xor_si256
 #define P_SRL _mm256_srli_epi32
 #define P_SLL _mm256_slli_epi32
+#define P_SRA _mm256_srai_epi32
 #define P_ADDI _mm256_add_epi32
 #define P_TOF _mm256_cvtepi32_ps
 #define P_CASTF _mm256_castsi256_ps
@@ -92,6 +94,7 @@ static inline pf P_FMA(pf a, pf b, pf c) { /* rounded once, as the int8 mode dem
 #define P_XOR(a, b) ((a) ^ (b))
 #define P_SRL(a, n) ((pi)((pu)(a) >> (n)))
 #define P_SLL(a, n) ((pi)((pu)(a) << (n)))
+#define P_SRA(a, n) ((a) >> (n))
 #define P_ADDI(a, b) ((a) + (b))
 #define P_TOF(a) __builtin_convertvector(a, pf)
 #define P_CASTF(a) ((pf)(a))
@@ -128,6 +131,8 @@ INLINE vi vi_load(const void *q) { vi r; EACH r.p[part] = P_LOADI((const uint8_t
 INLINE void vi_store(void *q, vi v) { EACH P_STOREI((uint8_t *)q + part * PLANES * 4, v.p[part]); }
 INLINE vf vf_fma(vf a, vf b, vf c) { EACH c.p[part] = P_FMA(a.p[part], b.p[part], c.p[part]); return c; }
 INLINE vi vi_srl(vi a, int n) { EACH a.p[part] = P_SRL(a.p[part], n); return a; }
+/* Byte i of each lane, signed. */
+INLINE vi vi_byte(vi a, int i) { EACH a.p[part] = P_SRA(P_SLL(a.p[part], 24 - 8 * i), 24); return a; }
 INLINE vi vi_sll(vi a, int n) { EACH a.p[part] = P_SLL(a.p[part], n); return a; }
 
 /* a * b + c where one rounding or two make no promise: the fastest of the machine. */
