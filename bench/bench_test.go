@@ -239,7 +239,7 @@ func TestRoofline(t *testing.T) {
 	bytes, flops := float64(m.Program.Bytes()), float64(m.Program.FLOPs(10, 1, 0))
 	check := func(p kernels.Peaks, rows, context int, want float64) {
 		t.Helper()
-		r := newRoofline(m, &kernels.Table{Name: "avx2"}, kernels.ActBF16, p)
+		r := newRoofline(nil, m, &kernels.Table{Name: "avx2"}, kernels.ActBF16, p)
 		if got := r.tokensPerSecond(rows, 1, context); math.Abs(got-want) > 1e-9*want {
 			t.Errorf("%+v, %d rows, context %d: %v tokens/s, want %v", p, rows, context, got, want)
 		}

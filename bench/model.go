@@ -205,7 +205,7 @@ func (o *modelOptions) measure(cmd *cobra.Command, s *setup) error {
 	p := cli.NewProgress(cmd.ErrOrStderr(), "measuring "+o.name(), false)
 	defer p.Done()
 	w := newWriter(cmd.OutOrStdout(), o.json)
-	line := newRoofline(s.model, s.table, s.act, peaks)
+	line := newRoofline(s.lib, s.model, s.table, s.act, peaks)
 	report := func(r result) error {
 		r.Model, r.Type, r.Table, r.Activations, r.KVType = o.name(), o.typeName(s.model), s.table.Name, s.act.String(), s.kv.String()
 		r.Weights = string(s.weights)
@@ -248,10 +248,12 @@ func (o *modelOptions) runs(ctx context.Context, l *stepper, line *roofline, gen
 	from := o.decodeFrom()
 	l.spread(slices.Max(o.batch), o.prompt, from)
 	for _, n := range o.batch {
+		before := line.read()
 		times, err := l.decode(ctx, n, from, o.warmup+gen, tick)
 		if err != nil {
 			return err
 		}
+		line.bytesS = (before + line.read()) / 2
 		r := result{Kind: "decode", Batch: n, Tokens: n * gen, Context: from, Profile: prof.take(o.warmup + gen)}
 		r.rate(n, median(times[o.warmup:]), line.tokensPerSecond(n, n, from+o.warmup+gen/2))
 		if err := report(r); err != nil {

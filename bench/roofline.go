@@ -1,6 +1,8 @@
 package bench
 
 import (
+	"time"
+
 	"github.com/ingot-llm/ingot/engine/model"
 	"github.com/ingot-llm/ingot/kernels"
 	"github.com/ingot-llm/ingot/quant"
@@ -11,14 +13,28 @@ import (
 // a mixture reads more experts than the one token that is counted here, so for those
 // the bound is generous.
 type roofline struct {
+	lib     *kernels.Library
 	model   *model.Model
 	bytesS  float64 // read from memory per second
 	flopS   float64 // of products; 0 where unknown
 	weights int64   // bytes of weights read by a step
 }
 
-func newRoofline(m *model.Model, t *kernels.Table, act kernels.Activations, p kernels.Peaks) roofline {
-	return roofline{model: m, bytesS: p.ReadBytes, flopS: productPeak(m.Program, t, act, p), weights: m.Program.Bytes()}
+func newRoofline(lib *kernels.Library, m *model.Model, t *kernels.Table, act kernels.Activations, p kernels.Peaks) roofline {
+	return roofline{lib: lib, model: m, bytesS: p.ReadBytes, flopS: productPeak(m.Program, t, act, p), weights: m.Program.Bytes()}
+}
+
+// readTime is how long reading the weights is measured, before and after what it bounds.
+const readTime = 60 * time.Millisecond
+
+// read returns how fast the weights' own memory is read now, or what the machine's was
+// where the weights lie in a file's pages.
+func (r *roofline) read() float64 {
+	mem := r.model.Program.Memory()
+	if rate, err := r.lib.ReadRate(mem, readTime); err == nil && rate > 0 {
+		return rate
+	}
+	return r.bytesS
 }
 
 // tokensPerSecond bounds a step over rows tokens of seqs sequences, each of which sees

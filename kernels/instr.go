@@ -87,6 +87,8 @@ type limitsArgs struct {
 	lib, buffer              uintptr
 	bytes                    int64
 	threads, millis          int32
+	onlyRead                 int32
+	_                        int32
 	readBytesS               float64
 	f32Flops, bf16Flops      float64
 	int8Ops                  float64

@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"errors"
+	"runtime"
 	"time"
 )
 
@@ -38,10 +39,31 @@ func (l *Library) Measure(threads int, each time.Duration) (Peaks, error) {
 		lib: l.handle, buffer: address(buf.Bytes()), bytes: peakBytes,
 		threads: int32(min(max(threads, 1), l.threads)), millis: int32(each.Milliseconds()),
 	}
-	l.running.Lock()
-	defer l.running.Unlock()
-	if err := callOnce(l.limits, &a); err != nil {
+	if err := l.measure(&a); err != nil {
 		return Peaks{}, err
 	}
 	return Peaks{a.readBytesS, a.f32Flops, a.bf16Flops, a.int8Ops, a.amxBf16Flops, a.amxInt8Ops}, nil
+}
+
+// ReadRate returns the bytes that all threads together read of mem in a second, going
+// through it for the time each. What memory gives differs from place to place on a
+// virtual machine, so a limit of reading the weights is best taken on them. mem is
+// native memory of at least a MiB for each thread.
+func (l *Library) ReadRate(mem []byte, each time.Duration) (float64, error) {
+	if l.handle == 0 {
+		return 0, errors.New("cannot measure the machine without the native library")
+	}
+	a := limitsArgs{
+		lib: l.handle, buffer: address(mem), bytes: int64(len(mem)),
+		threads: int32(l.threads), millis: int32(each.Milliseconds()), onlyRead: 1,
+	}
+	err := l.measure(&a)
+	runtime.KeepAlive(mem)
+	return a.readBytesS, err
+}
+
+func (l *Library) measure(a *limitsArgs) error {
+	l.running.Lock()
+	defer l.running.Unlock()
+	return callOnce(l.limits, a)
 }

@@ -46,13 +46,22 @@ type Program struct {
 	Operands []Operand
 	Layers   []KVLayout // the caches, by layer; empty for a program without attention
 	Output   Value      // what Runner.Output shows
-	owned    arena      // weights that the Builder widened
+	owned    arena      // weights that the Builder widened, and Memory
+	memory   *Buf
 }
 
 // Close frees the memory that the Builder made for the program (norms, biases and
 // sinks widened to f32, rotary frequencies). No Runner of the program may be left. The
 // tensors that it was built from belong to their Source.
 func (p *Program) Close() { p.owned.free() }
+
+// Memory returns the copy of the weights that Library.Load or Repack made, nil without one.
+func (p *Program) Memory() []byte {
+	if p.memory == nil {
+		return nil
+	}
+	return p.memory.Bytes()
+}
 
 // BlockBytes returns the bytes of one KV block over all layers.
 func (p *Program) BlockBytes() int {

@@ -40,7 +40,7 @@ func (l *Library) adopt(p *Program, interleave func(v int32) bool) error {
 	if err != nil {
 		return fmt.Errorf("no memory for a copy of the weights (--weights map needs none): %w", err)
 	}
-	p.owned = append(p.owned, buf)
+	p.owned, p.memory = append(p.owned, buf), buf
 	for i, v := range todo {
 		o := &p.Operands[v]
 		to := buf.Bytes()[places[i]:][:len(o.Data)]

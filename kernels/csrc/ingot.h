@@ -121,6 +121,8 @@ typedef struct {
 	int64_t bytes;
 	int32_t threads;     /* in: 1 .. threads of ingot_open */
 	int32_t millis;      /* in: time for each figure */
+	int32_t only_read;   /* in: leave the peaks out */
+	int32_t pad;
 	double read_bytes_s; /* out: bytes/s read by all threads together */
 	double f32_flops;    /* out: f32 FMA peak, 0 where the machine lacks the instruction */
 	double bf16_flops;   /* out: vdpbf16ps */

@@ -57,6 +57,7 @@ __attribute__((visibility("default"))) int32_t ingot_limits(ingot_limits_args *a
 	if (a->threads < 1 || a->threads > workers_threads(l->workers) || a->millis < 1) return INGOT_ERR_OP;
 	if (!a->buffer || a->bytes < (int64_t)a->threads * PIECE) return INGOT_ERR_OP;
 	a->read_bytes_s = rate(a, NULL);
+	if (a->only_read) return 0;
 	a->f32_flops = a->bf16_flops = a->int8_ops = a->amx_bf16_flops = a->amx_int8_ops = 0;
 #if defined(__x86_64__)
 	if (l->tables >> INGOT_TABLE_AVX512 & 1)
