@@ -63,24 +63,26 @@ INLINE void tile_products(const panel *p, int groups, const act_tile *x0, const 
 	__asm__ volatile("" : : : "memory");
 }
 
-/* Scales the sums of 16 rows into their f32 sums, as times_block and times_panels do. */
+/* times_group for row r of 16, from the integer sums of the group. */
+INLINE __m512 tile_group(const panel *p, int b, int g, const act_tile *a, int32_t (*c)[16][16], int r, __m512 t, form f) {
+	int at = b * (32 / f.group) + g;
+	__m512 scale = _mm512_load_ps(p->scale[at]), s = _mm512_cvtepi32_ps(_mm512_load_si512(c[at][r]));
+	t = g ? _mm512_fmadd_ps(scale, s, t) : _mm512_mul_ps(scale, s);
+	if (!f.has_min) return t;
+	__m512 minus_sum = _mm512_cvtepi32_ps(_mm512_set1_epi32(a->minus_sum[f.group == 32 ? 2 : g][r]));
+	return _mm512_fmadd_ps(_mm512_load_ps(p->min[at]), minus_sum, t);
+}
+
+/* Scales the sums of 16 rows into their f32 sums, as times_panels does. */
 INLINE void tile_scale(const panel *p, int blocks, const act_tile *x, int32_t (*c)[16][16], float *sum, form f) {
 	__m512 acc[16];
 	UNROLL for (int r = 0; r < 16; r++) acc[r] = _mm512_load_ps(sum + r * OUTS);
-	for (int b = 0; b < blocks; b++) {
-		const act_tile *a = x + b;
+	for (int b = 0; b < blocks; b++)
 		UNROLL for (int r = 0; r < 16; r++) {
-			__m512 t = _mm512_setzero_ps();
-			UNROLL for (int g = 0; g < 32 / f.group; g++) {
-				int at = b * (32 / f.group) + g;
-				__m512 scale = _mm512_load_ps(p->scale[at]), s = _mm512_cvtepi32_ps(_mm512_load_si512(c[at][r]));
-				t = g ? _mm512_fmadd_ps(scale, s, t) : _mm512_mul_ps(scale, s);
-				if (f.has_min)
-					t = _mm512_fmadd_ps(_mm512_load_ps(p->min[at]), _mm512_cvtepi32_ps(_mm512_set1_epi32(a->minus_sum[f.group == 32 ? 2 : g][r])), t);
-			}
-			acc[r] = _mm512_fmadd_ps(_mm512_set1_ps(a->scale[r]), t, acc[r]);
+			__m512 t = tile_group(p, b, 0, x + b, c, r, _mm512_setzero_ps(), f);
+			if (f.group == 16) t = tile_group(p, b, 1, x + b, c, r, t, f);
+			acc[r] = _mm512_fmadd_ps(_mm512_set1_ps(x[b].scale[r]), t, acc[r]);
 		}
-	}
 	UNROLL for (int r = 0; r < 16; r++) _mm512_store_ps(sum + r * OUTS, acc[r]);
 }
 

@@ -112,7 +112,7 @@ int main(int argc, char **argv) {
 				double peak = mode == INGOT_PACK_INT8 ? l.int8_ops : t == INGOT_TABLE_AMX ? l.amx_bf16_flops : t == INGOT_TABLE_AVX512_BF16 ? l.bf16_flops : l.f32_flops;
 				printf("%-11s %-5s %-16s", table[t], name_of(types[i]), form == 2 ? "int8 interleaved" : form ? "int8" : "bf16");
 				for (int at = 0; at < 6; at++) {
-					static const int64_t rows[] = {1, 1, 1, 2, 4, 8};
+					static const int64_t rows[] = {1, 4, 8, 16, 32, 512};
 					int64_t n = rows[at];
 					double s = time_linear(open.lib, t, types[i] | flag, mode, n, outs, cols);
 					if (n <= 4)

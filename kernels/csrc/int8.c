@@ -39,31 +39,29 @@ INLINE int32_t load_a4(const int8_t *q) {
 /* A power of two times x in every lane; 0: nothing. */
 INLINE vi times_offset(int32_t x, int32_t offset) { return offset ? vi_sll(vi_set(x), __builtin_ctz((unsigned)offset)) : vi_set(0); }
 
-/* The dot products of block b + i in f32: scale * sum - minimum * (sum of q), group by group. */
-INLINE void times_block(const panel *p, int b, int i, const act_block *const *a, vf (*t)[VECS], int n, int vecs, form f) {
-	int steps = f.group / 4;
-	UNROLL for (int g = 0; g < 32 / f.group; g++) {
-		int which = f.group == 32 ? 2 : g, at = (b + i) * (32 / f.group) + g;
-		vi s[ROWS][VECS];
-		UNROLL for (int r = 0; r < n; r++)
-			UNROLL for (int v = 0; v < vecs; v++) s[r][v] = times_offset(a[r][b + i].minus_sum[which], f.offset);
-		UNROLL for (int d = 0; d < steps; d++) {
-			vi w[VECS];
-			UNROLL for (int v = 0; v < vecs; v++) w[v] = panel_bytes(&p[v], b, i, steps * g + d, f.raw);
-			UNROLL for (int r = 0; r < n; r++) {
-				int32_t a4 = load_a4(a[r][b + i].q + 4 * (steps * g + d));
-				UNROLL for (int v = 0; v < vecs; v++) s[r][v] = f.wide ? vi_dot4_wide(s[r][v], w[v], a4) : vi_dot4(s[r][v], w[v], a4);
-			}
+/* Adds group g of block b + i to the dot products t in f32: scale * sum - minimum * (sum
+ * of q). */
+INLINE void times_group(const panel *p, int b, int i, int g, const act_block *const *a, vf (*t)[VECS], int n, int vecs, form f) {
+	int steps = f.group / 4, which = f.group == 32 ? 2 : g, at = (b + i) * (32 / f.group) + g;
+	vi s[ROWS][VECS];
+	UNROLL for (int r = 0; r < n; r++)
+		UNROLL for (int v = 0; v < vecs; v++) s[r][v] = times_offset(a[r][b + i].minus_sum[which], f.offset);
+	UNROLL for (int d = 0; d < steps; d++) {
+		vi w[VECS];
+		UNROLL for (int v = 0; v < vecs; v++) w[v] = panel_bytes(&p[v], b, i, steps * g + d, f.raw);
+		UNROLL for (int r = 0; r < n; r++) {
+			int32_t a4 = load_a4(a[r][b + i].q + 4 * (steps * g + d));
+			UNROLL for (int v = 0; v < vecs; v++) s[r][v] = f.wide ? vi_dot4_wide(s[r][v], w[v], a4) : vi_dot4(s[r][v], w[v], a4);
 		}
-		UNROLL for (int v = 0; v < vecs; v++) {
-			vf scale = vf_load(p[v].scale[at]);
-			UNROLL for (int r = 0; r < n; r++) t[r][v] = g ? vf_fma(scale, vf_of(s[r][v]), t[r][v]) : vf_mul(scale, vf_of(s[r][v]));
-		}
-		if (!f.has_min) continue;
-		UNROLL for (int v = 0; v < vecs; v++) {
-			vf min = vf_load(p[v].min[at]);
-			UNROLL for (int r = 0; r < n; r++) t[r][v] = vf_fma(min, vf_of(vi_set(a[r][b + i].minus_sum[which])), t[r][v]);
-		}
+	}
+	UNROLL for (int v = 0; v < vecs; v++) {
+		vf scale = vf_load(p[v].scale[at]);
+		UNROLL for (int r = 0; r < n; r++) t[r][v] = g ? vf_fma(scale, vf_of(s[r][v]), t[r][v]) : vf_mul(scale, vf_of(s[r][v]));
+	}
+	if (!f.has_min) return;
+	UNROLL for (int v = 0; v < vecs; v++) {
+		vf min = vf_load(p[v].min[at]);
+		UNROLL for (int r = 0; r < n; r++) t[r][v] = vf_fma(min, vf_of(vi_set(a[r][b + i].minus_sum[which])), t[r][v]);
 	}
 }
 
@@ -79,7 +77,8 @@ INLINE void times_panels(panel *p, int blocks, const act_block *const *a, float 
 		look_ahead(&p->next);
 		UNROLL for (int i = 0; i < pair; i++) {
 			vf t[ROWS][VECS];
-			times_block(p, b, i, a, t, n, vecs, f);
+			times_group(p, b, i, 0, a, t, n, vecs, f);
+			if (f.group == 16) times_group(p, b, i, 1, a, t, n, vecs, f);
 			UNROLL for (int r = 0; r < n; r++)
 				UNROLL for (int v = 0; v < vecs; v++) {
 					vf scale = vf_set(a[r][b + i].scale);
