@@ -136,7 +136,7 @@ func (w *kernelWeights) make(d quant.DType, outs, cols, copies int) (err error) 
 	}
 	w.dtype, w.outs, w.cols = d, outs, cols
 	if quant.CanQuantize(d) {
-		return fill(w.buf.Bytes(), quant.Tensor{Name: "weight", DType: d, Shape: []int{copies * outs, cols}})
+		return fill(w.buf.Bytes(), quant.Tensor{Name: "weight", DType: d, Shape: []int{copies * outs, cols}}, tileRows)
 	}
 	random := rand.New(rand.NewPCG(4, 5))
 	for i := range w.buf.Bytes() {

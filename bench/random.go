@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"hash/fnv"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -13,12 +14,13 @@ import (
 )
 
 // randomModel is a model of some shape whose weights are random: a quant.Source that no
-// file is needed for. A tensor is a few random rows over and over, for quantizing all of
-// them would take longer than measuring; every row has its own memory all the same.
+// file is needed for. Every row of a tensor has its own memory, but only the first
+// distinct ones their own values, which the others repeat.
 type randomModel struct {
-	meta  *quant.Meta
-	infos []quant.Tensor
-	bytes int64 // of all tensors
+	meta     *quant.Meta
+	infos    []quant.Tensor
+	bytes    int64 // of all tensors
+	distinct int
 
 	mu       sync.Mutex
 	made     map[string]*kernels.Buf
@@ -26,10 +28,10 @@ type randomModel struct {
 	progress *cli.Progress
 }
 
-// newRandomModel returns the model of shape s in the mix m; p, which may be nil, is told
-// as its tensors are made.
+// newRandomModel returns the model of shape s in the mix m, for measuring speed: its
+// tensors have tileRows distinct rows. p, which may be nil, is told as they are made.
 func newRandomModel(s shape, m quant.Mix, p *cli.Progress) *randomModel {
-	r := &randomModel{meta: s.meta(m), infos: s.tensors(m), made: map[string]*kernels.Buf{}, progress: p}
+	r := &randomModel{meta: s.meta(m), infos: s.tensors(m), distinct: tileRows, made: map[string]*kernels.Buf{}, progress: p}
 	for _, t := range r.infos {
 		r.bytes += int64(dataBytes(t))
 	}
@@ -79,7 +81,7 @@ func (r *randomModel) data(t quant.Tensor) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", t.Name, err)
 	}
 	r.made[t.Name] = b
-	err = fill(b.Bytes(), t)
+	err = fill(b.Bytes(), t, r.distinct)
 	r.done += int64(len(b.Bytes()))
 	r.progress.Set(r.done, r.bytes)
 	return b.Bytes(), err
@@ -87,14 +89,15 @@ func (r *randomModel) data(t quant.Tensor) ([]byte, error) {
 
 func dataBytes(t quant.Tensor) int { return t.Rows() * t.DType.RowBytes(t.Cols()) }
 
-// tileRows is how many rows of a tensor differ.
+// tileRows is how many rows of a tensor differ where only speed counts: to quantize all
+// of them would take longer than measuring.
 const tileRows = 16
 
-// fill writes random rows of t's type into data, repeated to its end.
-func fill(data []byte, t quant.Tensor) error {
-	random := rand.New(rand.NewPCG(1, uint64(len(t.Name))))
+// fill writes distinct random rows of t's type into data, repeated to its end.
+func fill(data []byte, t quant.Tensor, distinct int) error {
+	random := rand.New(rand.NewPCG(1, seedOf(t.Name)))
 	row, bytes := make([]float32, t.Cols()), t.DType.RowBytes(t.Cols())
-	rows := min(tileRows, t.Rows())
+	rows := min(distinct, t.Rows())
 	for i := range rows {
 		for j := range row {
 			row[j] = value(random, t)
@@ -107,6 +110,13 @@ func fill(data []byte, t quant.Tensor) error {
 		copy(data[n:], data[:n])
 	}
 	return nil
+}
+
+// seedOf numbers a text, so that tensors of one size differ.
+func seedOf(text string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(text))
+	return h.Sum64()
 }
 
 // value returns a random element such that activations keep the size that they have in
