@@ -172,6 +172,10 @@ func TestModelFile(t *testing.T) {
 		!strings.Contains(out, "prefill") || !strings.Contains(out, "decode") {
 		t.Errorf("printed (%v)\n%s", err, out)
 	}
+	loaded, _, err := command(append([]string{"bench", "model", "--weights", "load", "--gen", "0", "--json", "--model"}, quanttest.Shared(t, "data", "models", "stories260K"))...)
+	if err != nil || !strings.Contains(loaded, `"model":"stories260K"`) {
+		t.Errorf("loaded weights printed (%v)\n%s", err, loaded)
+	}
 	out, _, err = command(append(args, quanttest.Shared(t, "data", "models", "golden", "arch", "bert"))...)
 	if err != nil || !strings.Contains(out, "prefill") || strings.Contains(out, "decode") {
 		t.Errorf("an encoder printed (%v)\n%s", err, out)
@@ -197,6 +201,7 @@ func TestUsageErrors(t *testing.T) {
 	check("bench model --shape gpt-9", `"gpt-9"`, "smol-135m")
 	check("bench model --shape llama-15m --type Q9", `"Q9"`, "Q4_0")
 	check("bench model --shape llama-15m --batch 0", "[0]")
+	check("bench model --shape llama-15m --weights copy", `"copy"`, "load")
 	check("bench model --shape llama-15m --prompt 0", "--prompt is 0")
 	check("bench model --shape llama-15m --table quick", `"quick"`, "reference")
 	check("bench model --shape llama-15m --activations fp3", `"fp3"`, "int8")

@@ -15,7 +15,7 @@ const batches = flags.batch.split(",").map(Number);
 
 const {getLlama} = await import(pathToFileURL(join(process.env.PEERS, "node/node_modules/node-llama-cpp/dist/index.js")));
 const llama = await getLlama({gpu: false, build: "never", progressLogs: false, logLevel: "error"});
-const model = await llama.loadModel({modelPath: flags.model, gpuLayers: 0});
+const model = await llama.loadModel({modelPath: flags.model, gpuLayers: 0, useMmap: false, defaultContextFlashAttention: true});
 
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 const seconds = async (work) => {

@@ -8,6 +8,11 @@
 #   bench/peers/run.sh serve MODEL.gguf [flags of ingot bench serve]
 #       the same load on both servers, then peers.html
 #
+# llama.cpp runs as fast as it can: repacked weights, flash attention, large pages for
+# what it allocates (GLIBC_TUNABLES). The Python package has no llama-server, only its
+# own server, which answers one request at a time; where LLAMA_SERVER names a real
+# llama-server, which batches requests, that is measured too.
+#
 # INGOT names the program (bin/ingot), ROUNDS how often each runs (5), THREADS the
 # threads of both (all processors).
 set -eu
@@ -21,6 +26,7 @@ ingot=${INGOT:-$here/../../bin/ingot}
 threads=${THREADS:-$(nproc)}
 what=$1 model=$2
 shift 2
+export GLIBC_TUNABLES=glibc.malloc.hugetlb=1 # for llama.cpp: Ingot asks for large pages itself
 
 # wait_for URL: until a server answers there.
 wait_for() {
@@ -38,7 +44,7 @@ measure() {
 	shift 2
 	trap 'kill $server 2>/dev/null || true' EXIT
 	wait_for "$url"
-	"$ingot" bench serve --url "$url" --name "$name" --out "$name.jsonl" "$@"
+	"$ingot" bench serve --url "$url" --out "$name.jsonl" "$@"
 	kill "$server"
 	wait "$server" || true
 	trap - EXIT
@@ -54,13 +60,23 @@ node)
 		--rounds "${ROUNDS:-5}" -- --model "$model" --threads "$threads" --json "$@"
 	;;
 serve)
-	"$peers/python/bin/python" -m llama_cpp.server --model "$model" --port 18081 --n_threads "$threads" --n_ctx 4096 >llama-cpp.log 2>&1 &
+	# By default a new request ends the one before it, and prompts compute all logits.
+	"$peers/python/bin/python" -m llama_cpp.server --model "$model" --port 18081 --n_threads "$threads" --n_threads_batch "$threads" \
+		--n_ctx 4096 --flash_attn true --use_mmap false --use_mlock false --logits_all false --interrupt_requests false >llama-cpp.log 2>&1 &
 	server=$!
-	measure llama-cpp http://127.0.0.1:18081 "$@"
+	measure llama-cpp-python http://127.0.0.1:18081 "$@"
+	runs=llama-cpp-python.jsonl
+	if [ -n "${LLAMA_SERVER:-}" ]; then
+		"$LLAMA_SERVER" --model "$model" --port 18083 --threads "$threads" --parallel 16 --kv-unified --ctx-size 32768 \
+			--flash-attn on --no-mmap --no-webui >llama-server.log 2>&1 &
+		server=$!
+		measure llama-server http://127.0.0.1:18083 "$@"
+		runs="$runs llama-server.jsonl"
+	fi
 	"$ingot" serve --model "$model" --listen 127.0.0.1:18082 --threads "$threads" >ingot.log 2>&1 &
 	server=$!
 	measure ingot http://127.0.0.1:18082 "$@"
-	"$ingot" bench report llama-cpp.jsonl ingot.jsonl -o peers.html
+	"$ingot" bench report $runs ingot.jsonl -o peers.html
 	echo "wrote peers.html"
 	;;
 *)
