@@ -32,7 +32,7 @@ type point struct {
 // The picture's size in its own units, and the room around the axes.
 const (
 	width, height           = 560, 300
-	left, right, above, low = 58, 26, 12, 44
+	left, right, above, low = 72, 26, 12, 44
 )
 
 // SVG draws the chart. Colours come from the page's style, so that it follows light and
