@@ -36,13 +36,33 @@ type symbols struct {
 }
 
 func (m *bpe) encode(dst []int32, word string, sc *scratch) []int32 {
-	if id := m.whole.get(word); id >= 0 {
-		return append(dst, id)
+	k := keyOf(word)
+	recent := sc.recent.at(k)
+	if recent.is(k) {
+		return append(dst, recent.ids[:recent.count]...)
 	}
-	return m.merge(dst, word, &sc.sym)
+	mark := len(dst)
+	if id := m.whole.get(word, k); id >= 0 {
+		dst = append(dst, id)
+	} else if dst = m.merge(dst, word, &sc.sym); !m.plain(sc.sym.id) {
+		return dst
+	}
+	recent.put(k, dst[mark:])
+	return dst
 }
 
-// merge encodes a word unit by unit.
+// plain reports whether symbols are the tokens of their word, whatever came before it.
+func (m *bpe) plain(ids []int32) bool {
+	for _, id := range ids {
+		if id < 0 || id >= m.tokens {
+			return false
+		}
+	}
+	return true
+}
+
+// merge encodes a word unit by unit. Of a word of up to shortWord units it leaves the
+// symbols in s.id.
 func (m *bpe) merge(dst []int32, word string, s *symbols) []int32 {
 	m.units(word, s)
 	n := len(s.id)

@@ -86,9 +86,17 @@ func (t *classTable) at(s string, i int) (r rune, c class, width int) {
 
 // run returns the end of the run of runes of any of the classes want at s[i:].
 func (t *classTable) run(s string, i int, want class) int {
+	ascii := &t.data[0]
 	for i < len(s) {
-		_, c, w := t.at(s, i)
-		if c&want == 0 {
+		if b := s[i]; b < utf8.RuneSelf {
+			if ascii[b]&want == 0 {
+				break
+			}
+			i++
+			continue
+		}
+		r, w := utf8.DecodeRuneInString(s[i:])
+		if t.of(r)&want == 0 {
 			break
 		}
 		i += w

@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // runOf is the pattern [set]{1,n} with, where lead is set, one space before it
@@ -17,13 +18,30 @@ type runOf struct {
 // unlimited is runOf's n for "+".
 const unlimited = 1 << 62
 
-func (p runOf) cut() cut {
-	return func(s string, i int) (int, int) { return p.next(s, i) }
+// runCut is a runOf with what it needs to know of ASCII.
+type runCut struct {
+	runOf
+	in     [utf8.RuneSelf]bool // the set
+	starts [utf8.RuneSelf]bool // the set and, with lead, space
 }
 
-func (p *runOf) next(s string, i int) (int, int) {
+func (p runOf) cut() cut {
+	t := classes()
+	c := &runCut{runOf: p}
+	for r := range rune(utf8.RuneSelf) {
+		c.in[r] = p.has(r, t.of(r))
+		c.starts[r] = c.in[r] || p.lead && t.of(r)&space != 0
+	}
+	return c.next
+}
+
+func (p *runCut) next(s string, i int) (int, int) {
 	t := classes()
 	for i < len(s) {
+		if b := s[i]; b < utf8.RuneSelf && !p.starts[b] {
+			i++
+			continue
+		}
 		_, c, w := t.at(s, i)
 		if p.lead && c&space != 0 {
 			if e, full := p.runAt(t, s, i+w); e > i+w && full {
@@ -38,11 +56,18 @@ func (p *runOf) next(s string, i int) (int, int) {
 	return len(s), len(s)
 }
 
-func (p *runOf) runAt(t *classTable, s string, i int) (end int, full bool) {
+func (p *runCut) runAt(t *classTable, s string, i int) (end int, full bool) {
 	n := 0
-	for ; n < p.n; n++ {
+	for ; n < p.n && i < len(s); n++ {
+		if b := s[i]; b < utf8.RuneSelf {
+			if !p.in[b] {
+				break
+			}
+			i++
+			continue
+		}
 		r, c, w := t.at(s, i)
-		if w == 0 || !p.has(r, c) {
+		if !p.has(r, c) {
 			break
 		}
 		i += w

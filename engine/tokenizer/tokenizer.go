@@ -43,6 +43,7 @@ type model interface {
 type scratch struct {
 	sym     symbols
 	lat     lattice
+	recent  recentWords
 	matches []match
 }
 
