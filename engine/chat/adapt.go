@@ -97,12 +97,7 @@ func mapDict(v jinja.Value, fn func(key string, v jinja.Value) jinja.Value) jinj
 	if d == nil {
 		return v
 	}
-	out := jinja.NewDict(d.Len())
-	for i := range d.Len() {
-		key, v := d.At(i)
-		out.Set(key, fn(key, v))
-	}
-	return jinja.DictOf(out)
+	return jinja.DictOf(d.Map(fn))
 }
 
 func mapList(v jinja.Value, fn func(jinja.Value) jinja.Value) jinja.Value {

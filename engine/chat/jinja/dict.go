@@ -22,7 +22,19 @@ type dictKey struct {
 
 // NewDict returns an empty dictionary with room for n keys.
 func NewDict(n int) *Dict {
-	return &Dict{keys: make([]Value, 0, n), vals: make([]Value, 0, n)}
+	room := make([]Value, 2*n)
+	return &Dict{keys: room[:0:n], vals: room[n:n]}
+}
+
+// Map returns a dictionary of the same keys with the values that fn gives. It shares d's
+// keys, so both are to be made Values of.
+func (d *Dict) Map(fn func(key string, v Value) Value) *Dict {
+	d.frozen = true
+	out := &Dict{keys: d.keys, vals: make([]Value, len(d.vals)), index: d.index, frozen: true}
+	for i, v := range d.vals {
+		out.vals[i] = fn(d.keys[i].Str(), v)
+	}
+	return out
 }
 
 // Len returns the number of keys.

@@ -142,11 +142,10 @@ func (e *callExpr) eval(r *render) Value {
 	if at, ok := e.callee.(*attrExpr); ok {
 		obj := r.eval(at.obj)
 		if fn := at.m.of(obj.kind); fn != nil {
-			base := len(r.stack)
 			a := e.args.eval(r)
 			r.line = e.line
-			v := fn(r, obj, &a)
-			r.stack = r.stack[:base]
+			v := fn(r, obj, a)
+			r.release(a)
 			return v
 		}
 		return e.call(r, r.attr(obj, at.name, nil))
@@ -155,11 +154,11 @@ func (e *callExpr) eval(r *render) Value {
 }
 
 func (e *callExpr) call(r *render, callee Value) Value {
-	base := len(r.stack)
 	a := e.args.eval(r)
 	r.line = e.line
-	v := r.call(callee, &a)
-	r.stack, r.line = r.stack[:base], e.line
+	v := r.call(callee, a)
+	r.release(a)
+	r.line = e.line
 	return v
 }
 
@@ -170,10 +169,9 @@ func (e *filterExpr) apply(r *render, v Value) Value {
 	if e.fn == nil {
 		r.fail("No filter named '%s'.", e.name)
 	}
-	base := len(r.stack)
 	a := e.args.eval(r)
-	v = e.fn(r, v, &a)
-	r.stack = r.stack[:base]
+	v = e.fn(r, v, a)
+	r.release(a)
 	return v
 }
 
@@ -183,10 +181,9 @@ func (e *testExpr) eval(r *render) Value {
 	if e.fn == nil {
 		r.fail("No test named '%s'.", e.name)
 	}
-	base := len(r.stack)
 	a := e.args.eval(r)
-	ok := e.fn(r, v, &a)
-	r.stack = r.stack[:base]
+	ok := e.fn(r, v, a)
+	r.release(a)
 	return Bool(ok)
 }
 
@@ -288,19 +285,37 @@ type callArgs struct {
 	star, dict expr // *args and **kwargs, or nil
 }
 
-// args are evaluated arguments. pos lies on the stack of the render and is valid until the
-// call returns.
+// args are evaluated arguments, valid until the call returns. They lie on the stack of the
+// render from base on.
 type args struct {
 	pos   []Value
 	names []string
 	kw    []Value
+	base  int
 }
 
-func (c *callArgs) eval(r *render) (a args) {
+// takeArgs returns empty arguments, which release takes back.
+func (r *render) takeArgs() *args {
+	n := len(r.args)
+	if n == 0 {
+		return &args{base: len(r.stack)}
+	}
+	a := r.args[n-1]
+	r.args = r.args[:n-1]
+	*a = args{base: len(r.stack)}
+	return a
+}
+
+func (r *render) release(a *args) {
+	r.stack = r.stack[:a.base]
+	r.args = append(r.args, a)
+}
+
+func (c *callArgs) eval(r *render) *args {
+	a := r.takeArgs()
 	if len(c.pos)+len(c.kw) == 0 && c.star == nil && c.dict == nil {
 		return a
 	}
-	base := len(r.stack)
 	for _, e := range c.pos {
 		v := r.eval(e)
 		r.stack = append(r.stack, v)
@@ -310,7 +325,7 @@ func (c *callArgs) eval(r *render) (a args) {
 		r.allocList(len(items))
 		r.stack = append(r.stack, items...)
 	}
-	a.pos, a.names = r.stack[base:len(r.stack):len(r.stack)], c.names
+	a.pos, a.names = r.stack[a.base:len(r.stack):len(r.stack)], c.names
 	kw := len(r.stack)
 	for _, e := range c.kw {
 		v := r.eval(e)
@@ -318,7 +333,7 @@ func (c *callArgs) eval(r *render) (a args) {
 	}
 	a.kw = r.stack[kw:len(r.stack):len(r.stack)]
 	if c.dict != nil {
-		c.spread(r, &a)
+		c.spread(r, a)
 	}
 	return a
 }

@@ -99,7 +99,10 @@ func (m *macro) bind(r *render, inner *scope, a *args) {
 // bindNames sets the keyword arguments; n parameters have been given by position.
 func (m *macro) bindNames(r *render, inner *scope, a *args, n int) {
 	d := m.def
-	rest := NewDict(0)
+	var rest *Dict
+	if d.usesKwargs {
+		rest = NewDict(0)
+	}
 next:
 	for i, name := range a.names {
 		for j, p := range d.paramNames {

@@ -11,7 +11,10 @@
 // control tokens of the format from their names in a user's message.
 package jinja
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Template is a parsed template. It is immutable and safe for concurrent rendering.
 type Template struct {
@@ -59,12 +62,14 @@ func (t *Template) Segments(ctx Value, opts Options) ([]Segment, error) {
 // render is the state of one rendering.
 type render struct {
 	t       *Template
-	out     *text    // where statements write
-	spare   []*text  // buffers to reuse
-	globals []Value  // variables of the outermost scope by number, context included
-	scope   *scope   // innermost scope, nil outside of all
-	free    []*scope // scopes to reuse
-	stack   []Value  // evaluated arguments
+	out     *text           // where statements write
+	spare   []*text         // buffers to reuse
+	globals []Value         // variables of the outermost scope by number, context included
+	scope   *scope          // innermost scope, nil outside of all
+	free    []*scope        // scopes to reuse
+	stack   []Value         // evaluated arguments
+	args    []*args         // to reuse
+	chars   strings.Builder // where short strings lie, one after another
 	line    int
 	now     time.Time
 
@@ -199,9 +204,26 @@ func (r *render) takeText() *text {
 // finish returns the string that was written to t.
 func (r *render) finish(t *text) Value {
 	r.alloc(len(t.b) - t.charged)
-	v := t.value()
+	v := t.value(r.keepText(t.b))
 	r.spare = append(r.spare, t)
 	return v
+}
+
+// charsSize is the size of the blocks in which short strings are kept.
+const charsSize = 4096
+
+// keepText returns a string of b. Short ones share a block, as most are of few bytes.
+func (r *render) keepText(b []byte) string {
+	if len(b) > charsSize/8 {
+		return string(b)
+	}
+	if r.chars.Cap()-r.chars.Len() < len(b) {
+		r.chars.Reset()
+		r.chars.Grow(charsSize)
+	}
+	from := r.chars.Len()
+	r.chars.Write(b)
+	return r.chars.String()[from:]
 }
 
 // capture returns what body writes.

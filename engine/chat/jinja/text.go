@@ -69,9 +69,9 @@ func (t *text) addSub(v Value, i, j int) {
 	}
 }
 
-// value returns a string value of what was added. It shares nothing with t.
-func (t *text) value() Value {
-	v := Value{kind: KindString, s: string(t.b)}
+// value returns a string value of what was added, whose text is s. It shares nothing with t.
+func (t *text) value(s string) Value {
+	v := Value{kind: KindString, s: s}
 	switch {
 	case len(t.runs) == 0 || len(t.runs) == 1 && t.runs[0].trusted:
 		v.flag = flagTrusted

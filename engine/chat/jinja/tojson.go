@@ -45,13 +45,17 @@ func (r *render) spaces(n int) string {
 }
 
 func (r *render) dumps(v Value, style *jsonStyle) Value {
-	w := printer{r: r, trusted: true}
+	t := r.takeText()
+	w := printer{r: r, b: t.b, trusted: true}
 	w.json(v, style, 0)
 	r.alloc(len(w.b))
+	t.b = w.b
+	s := r.keepText(t.b)
+	r.spare = append(r.spare, t)
 	if !w.trusted {
-		return Text(string(w.b))
+		return Text(s)
 	}
-	return Trusted(string(w.b))
+	return Trusted(s)
 }
 
 func (w *printer) json(v Value, style *jsonStyle, level int) {
@@ -130,7 +134,15 @@ func (w *printer) jsonDict(d *Dict, style *jsonStyle, level int) {
 	}
 	w.r.enter()
 	w.b = append(w.b, '{')
-	for i, at := range w.dictOrder(d, style.sort) {
+	var order []int
+	if style.sort {
+		order = w.dictOrder(d)
+	}
+	for i := range d.Len() {
+		at := i
+		if order != nil {
+			at = order[i]
+		}
 		if i > 0 {
 			w.b = append(w.b, style.item...)
 		}
@@ -145,17 +157,15 @@ func (w *printer) jsonDict(d *Dict, style *jsonStyle, level int) {
 	w.r.leave()
 }
 
-// dictOrder returns the order in which to write the keys of d.
-func (w *printer) dictOrder(d *Dict, sorted bool) []int {
+// dictOrder returns the order of the keys of d.
+func (w *printer) dictOrder(d *Dict) []int {
 	order := make([]int, d.Len())
 	for i := range order {
 		order[i] = i
 	}
-	if sorted {
-		sort.SliceStable(order, func(i, j int) bool {
-			return w.r.compareOp("<", d.keys[order[i]], d.keys[order[j]])
-		})
-	}
+	sort.SliceStable(order, func(i, j int) bool {
+		return w.r.compareOp("<", d.keys[order[i]], d.keys[order[j]])
+	})
 	return order
 }
 
