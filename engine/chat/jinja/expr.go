@@ -70,6 +70,12 @@ func (r *render) eval(e expr) Value {
 	if r.steps++; r.steps >= r.check {
 		r.checkSteps()
 	}
+	switch leaf := e.(type) { // most nodes are leaves
+	case *litExpr:
+		return leaf.v
+	case *nameExpr:
+		return leaf.eval(r)
+	}
 	if r.nodes++; r.nodes > nodeDepth {
 		r.overrun("recursion depth", nodeDepth)
 	}
