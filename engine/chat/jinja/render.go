@@ -81,7 +81,9 @@ type render struct {
 }
 
 func (t *Template) run(ctx Value, opts Options, done func(*text)) (err error) {
-	r := &render{t: t, now: opts.Now, lim: opts.Limits.withDefaults(), clock: opts.Clock, line: 1}
+	r := renders.Get().(*render)
+	r.t, r.now, r.lim, r.clock, r.line = t, opts.Now, opts.Limits.withDefaults(), opts.Clock, 1
+	defer r.recycle()
 	if r.clock == nil {
 		r.clock = time.Now
 	}
@@ -100,9 +102,10 @@ func (t *Template) run(ctx Value, opts Options, done func(*text)) (err error) {
 		}
 	}()
 	r.bindContext(ctx)
-	r.out = &text{b: make([]byte, 0, 4096)}
+	r.out = r.takeText()
 	r.exec(t.body)
 	done(r.out)
+	r.spare = append(r.spare, r.out)
 	return nil
 }
 
@@ -110,7 +113,7 @@ func (r *render) bindContext(ctx Value) {
 	if ctx.kind != KindDict {
 		r.fail("the context of a template must be a dict, not %s", ctx.typeName())
 	}
-	r.globals = make([]Value, len(r.t.names))
+	r.globals = resize(r.globals, len(r.t.names))
 	for i, name := range r.t.names {
 		v, ok := ctx.dict().Get(name)
 		if !ok {
