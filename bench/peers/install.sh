@@ -1,9 +1,10 @@
 #!/bin/sh
 # Installs llama.cpp as its users do, into the user's cache folder: with its Python
 # bindings and server (built from source for this processor), or, with "node", as the
-# prebuilt binary of node-llama-cpp. Nothing of Ingot needs it.
+# prebuilt binary of node-llama-cpp; with "text" the tokenizers tiktoken and Hugging
+# Face's. Nothing of Ingot needs it.
 #
-#   bench/peers/install.sh [python|node]
+#   bench/peers/install.sh [python|node|text]
 set -eu
 peers=${XDG_CACHE_HOME:-$HOME/.cache}/ingot/peers
 mkdir -p "$peers"
@@ -19,8 +20,12 @@ node)
 	[ -f package.json ] || npm init -y >/dev/null
 	npm install --no-fund --no-audit node-llama-cpp
 	;;
+text)
+	[ -x "$peers/text-venv/bin/python" ] || python3 -m venv "$peers/text-venv"
+	"$peers/text-venv/bin/pip" install --quiet tiktoken tokenizers
+	;;
 *)
-	echo "usage: $0 [python|node]" >&2
+	echo "usage: $0 [python|node|text]" >&2
 	exit 2
 	;;
 esac
