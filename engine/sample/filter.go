@@ -10,20 +10,49 @@ type candidate struct {
 	id             int32
 }
 
+// depths bounds candidate.depth: the last one is for all below 2^-46 of the largest weight.
+const depths = 256
+
+// depth counts eighths of a nat from the largest weight down.
+func (c *candidate) depth() int { return int(min(-8*c.scaled, depths-1)) }
+
 // filters reports whether not every token may be drawn.
 func (p *Params) filters() bool {
 	return p.TopK > 0 || p.TopP < 1 || p.MinP > 0 || p.TypicalP < 1
 }
 
+// interest returns what scan has to find for the filters: the k largest logits, or those
+// within slack of the largest.
+func (p *Params) interest(vocab int) (k int, slack float32) {
+	switch {
+	case p.Temperature == 0:
+		return 1, 0
+	case p.cuts(vocab):
+		return p.TopK, 0
+	case p.TopP < 1:
+		return 1, p.Temperature * nearby
+	case p.MinP > 0:
+		return 1, p.Temperature * float32(2*margin-math.Log(float64(p.MinP)))
+	}
+	return 1, 0
+}
+
+// cuts reports whether top_k leaves tokens out.
+func (p *Params) cuts(vocab int) bool { return p.TopK > 0 && p.TopK < vocab }
+
 // candidates returns the tokens left by the filters, in the order of ids, after scan.
 func (s *Sampler) candidates(logits []float32, p *Params, top float32) []candidate {
-	floor, sum := s.floor(logits, p, top)
-	c := s.collect(logits, floor, top, 1/float64(p.Temperature))
-	if p.TopP < 1 {
-		if sum == 0 {
-			sum = total(c)
+	var c []candidate
+	switch {
+	case p.cuts(len(logits)):
+		c = s.collect(logits, s.kth(logits, p.TopK), top, p.Temperature)
+		if p.TopP < 1 {
+			c = s.topP(c, float64(p.TopP)*total(c))
 		}
-		c = s.topP(c, float64(p.TopP)*sum)
+	case p.TopP < 1:
+		c = s.nucleus(logits, p, top)
+	default:
+		c = s.collect(logits, p.floor(top), top, p.Temperature)
 	}
 	if p.MinP > 0 {
 		c = minP(c, float64(p.MinP))
@@ -34,36 +63,39 @@ func (s *Sampler) candidates(logits []float32, p *Params, top float32) []candida
 	return c
 }
 
-// floor returns the least logit that can pass the filters. Where that takes the weight of
-// the whole row it returns this as well, else 0.
-func (s *Sampler) floor(logits []float32, p *Params, top float32) (floor float32, sum float64) {
-	least := 0.0 // weight
-	switch {
-	case p.TopK > 0 && p.TopK < len(logits):
-		floor = s.kth(logits, p.TopK)
-	case p.TopP < 1:
-		// The tokens of at most this weight come to 1-p of the sum all together, so top_p
-		// takes none of them.
-		sum = s.weigh(logits, top, 1/float64(p.Temperature))
-		least = (1 - float64(p.TopP)) * sum / float64(len(logits))
-		floor = -math.MaxFloat32
-	default:
-		floor = -math.MaxFloat32
+// margin is how far below min_p's bound scaled logits are looked at: what is near it is
+// decided by its weight.
+const margin = 1e-3
+
+// floor returns a logit below those that pass min_p.
+func (p *Params) floor(top float32) float32 {
+	if p.MinP == 0 {
+		return -math.MaxFloat32
 	}
-	if p.TopP >= 1 {
-		least = float64(p.MinP)
+	bound := float64(top) + float64(p.Temperature)*(math.Log(float64(p.MinP))-margin)
+	return math.Nextafter32(float32(bound), -math.MaxFloat32)
+}
+
+// nearby is how far below the largest scaled logit top_p looks first: at a 400th of its
+// probability.
+const nearby = 6
+
+// nucleus applies top_p to the whole row. The smallest set is among the tokens above any
+// floor whose weights reach the mass, and few tokens do as a rule.
+func (s *Sampler) nucleus(logits []float32, p *Params, top float32) []candidate {
+	mass := float64(p.TopP) * s.weigh(logits, top, p.Temperature)
+	for depth := float32(nearby); ; depth *= 2 {
+		c := s.collect(logits, top-p.Temperature*depth, top, p.Temperature)
+		if depth > -expLeast || total(c) >= mass {
+			return s.topP(c, mass)
+		}
 	}
-	if least > 0 {
-		const margin = 1e-3 // what is near the bound is decided by its weight
-		bound := float64(top) + float64(p.Temperature)*(math.Log(least)-margin)
-		floor = max(floor, math.Nextafter32(float32(bound), -math.MaxFloat32))
-	}
-	return max(floor, -math.MaxFloat32), sum // never what is masked
 }
 
 // weigh returns the sum of all weights, after scan, and fills sums with that of each
 // strip.
-func (s *Sampler) weigh(logits []float32, top float32, inverse float64) (sum float64) {
+func (s *Sampler) weigh(logits []float32, top, temperature float32) (sum float64) {
+	inverse := 1 / float64(temperature)
 	s.sums = s.sums[:0]
 	for from := 0; from < len(logits); from += strip {
 		part := 0.0
@@ -76,11 +108,12 @@ func (s *Sampler) weigh(logits []float32, top float32, inverse float64) (sum flo
 	return sum
 }
 
-// collect returns the tokens whose logit is at least floor, in the order of ids; inverse
-// is 1 over the temperature.
-func (s *Sampler) collect(logits []float32, floor, top float32, inverse float64) []candidate {
-	c := s.choice[:0]
-	for i, high := range s.maxima {
+// collect returns the tokens whose logit is at least floor and that are not masked, in the
+// order of ids, after scan.
+func (s *Sampler) collect(logits []float32, floor, top, temperature float32) []candidate {
+	c, inverse := s.choice[:0], 1/float64(temperature)
+	floor = max(floor, -math.MaxFloat32)
+	for i, high := range s.bounds {
 		if high < floor {
 			continue
 		}
@@ -103,14 +136,28 @@ func total(c []candidate) (sum float64) {
 	return sum
 }
 
-// topP keeps the smallest set of largest weights whose sum reaches mass.
+// topP keeps the smallest set of largest weights whose sum reaches mass. It sums them by
+// depth first, so that only those around the cut have to be ranked.
 func (s *Sampler) topP(c []candidate, mass float64) []candidate {
+	var sums [depths]float64
+	deepest := 0
+	for i := range c {
+		d := c[i].depth()
+		sums[d] += c[i].weight
+		deepest = max(deepest, d)
+	}
+	at := 0
+	for ; at < deepest && sums[at] < mass; at++ {
+		mass -= sums[at]
+	}
 	s.items = s.items[:0]
-	for _, x := range c {
-		s.items = append(s.items, item{key: -x.weight, weight: x.weight, id: x.id})
+	for i := range c {
+		if x := &c[i]; x.depth() == at {
+			s.items = append(s.items, item{key: -x.scaled, weight: x.weight, id: x.id})
+		}
 	}
 	last := cut(s.items, mass)
-	return keep(c, func(x candidate) bool { return !last.before(item{key: -x.weight, id: x.id}) })
+	return keep(c, func(x candidate) bool { return !last.before(item{key: -x.scaled, id: x.id}) })
 }
 
 // minP keeps weights of at least p times the largest.

@@ -45,7 +45,8 @@ func distribution(t testing.TB, logits []float32, st *State) []float64 {
 	s := &Sampler{}
 	before := slices.Clone(logits)
 	undo := st.edit(logits, nil)
-	top, err := s.scan(logits)
+	k, slack := st.params.interest(len(logits))
+	top, err := s.scan(logits, k, slack)
 	if err != nil {
 		t.Fatal(err)
 	}

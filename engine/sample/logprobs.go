@@ -17,12 +17,13 @@ type Logprob struct {
 // full vocabulary, summed in float64 in the order of ids: before temperature, penalties
 // and filters. Errors wrap ErrBadLogits or ErrNoToken; a masked token has -Inf.
 func (s *Sampler) Logprobs(dst []Logprob, logits []float32, token int32, k int) (float32, []Logprob, error) {
-	top, err := s.scan(logits)
+	k = min(k, len(logits))
+	top, err := s.scan(logits, max(k, 1), 0)
 	if err != nil {
 		return 0, dst, fmt.Errorf("cannot give log-probabilities: %w", err)
 	}
-	norm := logSum(logits, top)
-	if k = min(k, len(logits)); k > 0 {
+	norm := float64(top) + math.Log(s.weigh(logits, top, 1))
+	if k > 0 {
 		start := len(dst)
 		s.above(logits, s.kth(logits, k), func(id int32, v float32) {
 			dst = append(dst, Logprob{Token: id, Logprob: float32(float64(v) - norm)})
@@ -44,13 +45,4 @@ func first(dst []Logprob, start, k int, logits []float32) []Logprob {
 		return int(a.Token - b.Token)
 	})
 	return dst[:start+k]
-}
-
-// logSum returns the logarithm of the sum of e^logit, of which top is the largest.
-func logSum(logits []float32, top float32) float64 {
-	sum := 0.0
-	for _, v := range logits {
-		sum += expNegative(float64(v) - float64(top))
-	}
-	return float64(top) + math.Log(sum)
 }

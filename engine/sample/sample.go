@@ -5,11 +5,12 @@ import "fmt"
 // Sampler is the working memory of sampling for one vocabulary. It belongs to one
 // goroutine; after the first calls it allocates nothing.
 type Sampler struct {
-	maxima []float32   // [V/strip] largest logit of each strip
-	choice []candidate // up to [V]
-	items  []item      // up to [V]
-	sums   []float64   // [V/strip] weight of each strip
-	undo   []edit
+	bounds  []float32   // [V/strip] no logit of the strip is larger
+	highest []float32   // up to [V/strip] largest maxima of strips
+	choice  []candidate // up to [V]
+	items   []item      // up to [V]
+	sums    []float64   // [V/strip] weight of each strip
+	undo    []edit
 }
 
 // Sample draws the next token of a sequence from its logits [V]. It does not change st:
@@ -18,7 +19,8 @@ type Sampler struct {
 func (s *Sampler) Sample(logits []float32, st *State) (int32, error) {
 	s.undo = st.edit(logits, s.undo[:0])
 	defer restore(logits, s.undo)
-	top, err := s.scan(logits)
+	k, slack := st.params.interest(len(logits))
+	top, err := s.scan(logits, k, slack)
 	if err != nil {
 		return 0, fmt.Errorf("cannot sample token %d of the answer: %w", st.generated+1, err)
 	}
@@ -35,12 +37,11 @@ func (s *Sampler) Sample(logits []float32, st *State) (int32, error) {
 // drawAny draws from the whole row without keeping its weights: it finds the strip in
 // whose part of the sum u in [0, 1) falls, and draws within it.
 func (s *Sampler) drawAny(logits []float32, top, temperature float32, u float64) int32 {
-	inverse := 1 / float64(temperature)
-	left, at := u*s.weigh(logits, top, inverse), 0
+	left, at := u*s.weigh(logits, top, temperature), 0
 	for ; at < len(s.sums)-1 && left >= s.sums[at]; at++ {
 		left -= s.sums[at]
 	}
-	from := at * strip
+	from, inverse := at*strip, 1/float64(temperature)
 	for i, v := range logits[from:min(from+strip, len(logits))] {
 		if left -= expNegative((float64(v) - float64(top)) * inverse); left < 0 {
 			return int32(from + i)

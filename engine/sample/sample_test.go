@@ -57,6 +57,60 @@ func TestExpNegative(t *testing.T) {
 	}
 }
 
+// TestScan holds scan to plain loops: over rows of either sign, with masks, any number of
+// largest logits and any slack, and with one bad logit of either sign anywhere.
+func TestScan(t *testing.T) {
+	rng := rand.New(rand.NewPCG(12, 13))
+	s := &Sampler{}
+	for round := range 2000 {
+		logits := normal(rng, 1+rng.IntN(1500))
+		shift := float32(rng.IntN(5)-2) * 12
+		for i := range logits {
+			if logits[i] += shift; round%3 == 0 && rng.IntN(4) == 0 {
+				logits[i] = float32(math.Inf(-1))
+			}
+		}
+		logits[rng.IntN(len(logits))] = 0.25
+		k, slack := 1+rng.IntN(min(len(logits), 60)), rng.Float32()*float32(rng.IntN(40))
+		sorted := slices.Sorted(slices.Values(logits))
+		if top, err := s.scan(logits, 1, slack); err != nil || top != sorted[len(sorted)-1] {
+			t.Fatalf("round %d: the largest is %v, want %v (%v)", round, top, sorted[len(sorted)-1], err)
+		}
+		checkBounds(t, s, logits, sorted[len(sorted)-1]-slack)
+		if got, want := s.argmax(logits, sorted[len(sorted)-1]), slices.Index(logits, sorted[len(sorted)-1]); int(got) != want {
+			t.Fatalf("round %d: the largest stands at %d, want %d", round, got, want)
+		}
+		if _, err := s.scan(logits, k, 0); err != nil {
+			t.Fatal(err)
+		}
+		checkBounds(t, s, logits, sorted[len(sorted)-k])
+		if got := s.kth(logits, k); got != sorted[len(sorted)-k] {
+			t.Fatalf("round %d: the %d-th largest is %v, want %v", round, k, got, sorted[len(sorted)-k])
+		}
+		bad := []uint32{0x7F800000, 0x7F800001, 0x7FC00000, 0xFF800001, 0xFFC00000, 0xFFFFFFFF}[round%6]
+		logits[rng.IntN(len(logits))] = math.Float32frombits(bad)
+		if _, err := s.scan(logits, k, 0); !errors.Is(err, ErrBadLogits) {
+			t.Fatalf("round %d: a logit of bits %x: %v", round, bad, err)
+		}
+	}
+}
+
+// checkBounds checks that no logit is beyond its strip's bound, and that the bounds of
+// strips with logits of at least floor are their maxima.
+func checkBounds(t *testing.T, s *Sampler, logits []float32, floor float32) {
+	t.Helper()
+	at := 0
+	for part := range slices.Chunk(logits, strip) {
+		if high := slices.Max(part); high > s.bounds[at] || high >= floor && high != s.bounds[at] {
+			t.Fatalf("strip %d of largest logit %v has the bound %v, floor %v", at, high, s.bounds[at], floor)
+		}
+		at++
+	}
+	if at != len(s.bounds) {
+		t.Fatalf("%d bounds of %d strips", len(s.bounds), at)
+	}
+}
+
 // TestFilters holds each filter to its definition, over random rows with ties.
 func TestFilters(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -410,41 +464,88 @@ func TestSamplingAllocatesNothing(t *testing.T) {
 	}
 }
 
-// BenchmarkSample draws from a vocabulary of 128,256 tokens, that of llama 3.
-func BenchmarkSample(b *testing.B) {
-	logits := normal(rand.New(rand.NewPCG(10, 10)), 128256)
-	for _, c := range []struct {
+// peaked returns a row as a trained model gives it: over a wide bell the likely tokens,
+// whose probabilities fall with the power of their rank. The larger it is the less is open.
+func peaked(rng *rand.Rand, n int, power float64) []float32 {
+	logits := make([]float32, n)
+	for i := range logits {
+		logits[i] = float32(rng.NormFloat64() * 2)
+	}
+	for rank := range 2000 {
+		logits[rng.IntN(n)] = float32(22 - power*math.Log(float64(rank+1)))
+	}
+	return logits
+}
+
+// vocabulary is llama 3's.
+const vocabulary = 128256
+
+// benchRows calls f for a row of a flat bell with some tall logits, 4.9 nats of entropy, and
+// for two of trained models.
+func benchRows(b *testing.B, f func(b *testing.B, logits []float32)) {
+	rng := func() *rand.Rand { return rand.New(rand.NewPCG(10, 10)) }
+	for _, row := range []struct {
 		name   string
-		params *Params
+		logits []float32
 	}{
-		{"greedy", with(func(p *Params) { p.Temperature = 0 })},
-		{"temperature", with(func(*Params) {})},
-		{"top_k=40", with(func(p *Params) { p.TopK = 40 })},
-		{"top_k=40,top_p=0.95", with(func(p *Params) { p.TopK, p.TopP = 40, 0.95 })},
-		{"min_p=0.05", with(func(p *Params) { p.MinP = 0.05 })},
-		{"top_p=0.9", with(func(p *Params) { p.TopP = 0.9 })},
-		{"top_p=0.99,T=2", with(func(p *Params) { p.TopP, p.Temperature = 0.99, 2 })},
-		{"typical_p=0.9", with(func(p *Params) { p.TypicalP = 0.9 })},
+		{"flat", normal(rng(), vocabulary)},
+		{"peaked/entropy=3.7", peaked(rng(), vocabulary, 1.3)},
+		{"peaked/entropy=1.2", peaked(rng(), vocabulary, 2.3)},
 	} {
-		b.Run(c.name, func(b *testing.B) {
-			s, st := &Sampler{}, NewState(c.params, 0, nil)
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := s.Sample(logits, st); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
+		b.Run(row.name, func(b *testing.B) { f(b, row.logits) })
 	}
 }
 
-func BenchmarkLogprobs(b *testing.B) {
-	logits := normal(rand.New(rand.NewPCG(10, 10)), 128256)
-	s, list := &Sampler{}, make([]Logprob, 0, 64)
+// BenchmarkSample draws from a vocabulary of 128,256 tokens.
+func BenchmarkSample(b *testing.B) {
+	benchRows(b, func(b *testing.B, logits []float32) {
+		for _, c := range []struct {
+			name   string
+			params *Params
+		}{
+			{"greedy", with(func(p *Params) { p.Temperature = 0 })},
+			{"temperature=0.7", with(func(p *Params) { p.Temperature = 0.7 })},
+			{"top_k=40", with(func(p *Params) { p.TopK = 40 })},
+			{"top_k=40,top_p=0.95,T=0.7", with(func(p *Params) { p.TopK, p.TopP, p.Temperature = 40, 0.95, 0.7 })},
+			{"top_k=40,top_p=0.95,penalties", with(func(p *Params) {
+				p.TopK, p.TopP, p.RepetitionPenalty, p.FrequencyPenalty = 40, 0.95, 1.1, 0.2
+			})},
+			{"min_p=0.05", with(func(p *Params) { p.MinP = 0.05 })},
+			{"top_p=0.9", with(func(p *Params) { p.TopP = 0.9 })},
+			{"top_p=0.95,T=0.7", with(func(p *Params) { p.TopP, p.Temperature = 0.95, 0.7 })},
+			{"typical_p=0.9", with(func(p *Params) { p.TypicalP = 0.9 })},
+		} {
+			b.Run(c.name, func(b *testing.B) { benchSample(b, logits, c.params) })
+		}
+	})
+}
+
+// benchSample draws after a prompt of 1,000 tokens.
+func benchSample(b *testing.B, logits []float32, p *Params) {
+	prompt := make([]int32, 1000)
+	for i := range prompt {
+		prompt[i] = int32(i * 97)
+	}
+	s, st := &Sampler{}, NewState(p, 0, prompt)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, _, err := s.Logprobs(list, logits, 5, 20); err != nil {
+		if _, err := s.Sample(logits, st); err != nil {
 			b.Fatal(err)
 		}
 	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N), "us/token")
+}
+
+// BenchmarkSampleLogprobs gives what top_logprobs 5 asks for.
+func BenchmarkSampleLogprobs(b *testing.B) {
+	benchRows(b, func(b *testing.B, logits []float32) {
+		s, list := &Sampler{}, make([]Logprob, 0, 64)
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, _, err := s.Logprobs(list, logits, 5, 5); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N), "us/token")
+	})
 }
