@@ -104,7 +104,7 @@ func (b *body) has(name string) bool {
 	return ok
 }
 
-func (b *body) field(name string) Field {
+func (b *body) field(name string) *Field {
 	f, ok := lookup(b.in, name)
 	if !ok {
 		panic(fmt.Sprintf("BUG: %s has no field %q", bodyNames[b.in], name))
@@ -117,8 +117,8 @@ func (b *body) raw(name string) []byte {
 	if v, ok := b.values[name]; ok {
 		return v
 	}
-	if d := b.field(name).Default; d != "" {
-		return []byte(d)
+	if d := b.field(name).standard; len(d) > 0 {
+		return d
 	}
 	return nil
 }

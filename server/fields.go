@@ -66,6 +66,7 @@ type Field struct {
 	Use      Use
 	NoOp     []string // compact JSON
 	Doc      string
+	standard []byte // Default
 }
 
 // Limits of the table that code needs by name.
@@ -194,30 +195,30 @@ var fields = []Field{
 }
 
 // lookup returns the row of a field in a body.
-func lookup(in Body, name string) (Field, bool) {
-	f, ok := fieldIndex[fieldKey{in, name}]
+func lookup(in Body, name string) (*Field, bool) {
+	f, ok := fieldIndex[in][name]
 	return f, ok
 }
 
-type fieldKey struct {
-	in   Body
-	name string
-}
-
+// fieldIndex finds rows by a body and a name.
 var fieldIndex = indexFields()
 
-func indexFields() map[fieldKey]Field {
-	index := make(map[fieldKey]Field)
-	for _, f := range fields {
-		for in := range bodyNames {
+func indexFields() map[Body]map[string]*Field {
+	index := make(map[Body]map[string]*Field)
+	for in := range bodyNames {
+		index[in] = make(map[string]*Field)
+	}
+	for i := range fields {
+		f := &fields[i]
+		f.standard = []byte(f.Default)
+		for in, rows := range index {
 			if f.In&in == 0 {
 				continue
 			}
-			key := fieldKey{in, f.Name}
-			if _, dup := index[key]; dup {
+			if rows[f.Name] != nil {
 				panic("BUG: two rows for the field " + f.Name)
 			}
-			index[key] = f
+			rows[f.Name] = f
 		}
 	}
 	return index

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"sync"
 	"time"
 
@@ -17,7 +18,8 @@ type job struct {
 	server  *Server
 	ctx     context.Context // ends with the client, the drain or the job
 	cancel  context.CancelCauseFunc
-	unwatch func()
+	conn    net.Conn
+	unwatch func() // nil before the first wait
 	reqs    []engine.Request
 	streams []*engine.Stream
 	merged  chan engine.Event // of more than one stream
@@ -29,13 +31,12 @@ type job struct {
 	arrived time.Time
 }
 
-// submit hands requests to the engine and watches the client. The job must be closed.
+// submit hands requests to the engine. The job must be closed.
 // If the engine refuses one request, none goes on.
 func (s *Server) submit(ctx *fasthttp.RequestCtx, reqs []engine.Request) (*job, error) {
 	x := exchangeOf(ctx)
-	j := &job{server: s, reqs: reqs, arrived: x.start}
+	j := &job{server: s, reqs: reqs, arrived: x.start, conn: ctx.Conn()}
 	j.ctx, j.cancel = context.WithCancelCause(s.base)
-	j.unwatch = s.watch.add(ctx.Conn(), func() { j.cancel(errClientGone) })
 	x.job = j
 	for i := range reqs {
 		stream, err := s.model.Engine.Submit(j.ctx, reqs[i])
@@ -106,7 +107,16 @@ func (j *job) next(ctx context.Context) (engine.Event, error) {
 	return ev, nil
 }
 
+// ready reports whether next is sure not to wait.
+func (j *job) ready() bool {
+	return j.open == 0 || j.merged == nil && j.streams[0].Backlog() > 0
+}
+
+// receive takes an event. The client is watched from the first time that this waits.
 func (j *job) receive(ctx context.Context) (engine.Event, error) {
+	if j.unwatch == nil && !j.ready() {
+		j.unwatch = j.server.watch.add(j.conn, func() { j.cancel(errClientGone) })
+	}
 	if j.merged == nil {
 		return j.streams[0].Next(ctx)
 	}
@@ -151,7 +161,9 @@ func (j *job) prompt(i int) []engine.Token { return j.streams[i].Prompt() }
 func (j *job) close(cause error) {
 	j.closing.Do(func() {
 		j.end = cause
-		j.unwatch()
+		if j.unwatch != nil {
+			j.unwatch()
+		}
 		j.cancel(cause)
 		ran := 0
 		for i, s := range j.streams {

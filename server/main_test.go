@@ -2,6 +2,7 @@ package server
 
 import (
 	"flag"
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -15,6 +16,10 @@ var rewrite = flag.Bool("rewrite", false, "write golden files instead of compari
 // cleaners of its workers and of the test's client sleep for seconds before they look
 // whether they should end.
 func TestMain(m *testing.M) {
+	if profile, ok := os.LookupEnv(benchServer); ok {
+		serveBench(profile)
+		return
+	}
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),

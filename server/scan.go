@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"strconv"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // maxDepth bounds the nesting of a request's JSON.
 const maxDepth = 64
 
-// member is one field of a JSON object: its decoded name and its raw value, which
-// points into the scanned text.
+// member is one field of a JSON object: its decoded name and its raw value. Both point
+// into the scanned text, which must not change.
 type member struct {
 	name  string
 	value []byte
@@ -67,7 +68,7 @@ func scanMembers(object []byte) []member {
 func scanElements(array []byte) [][]byte {
 	s := scanner{text: array}
 	s.pos++
-	var out [][]byte
+	out := make([][]byte, 0, 4)
 	for {
 		s.space()
 		switch s.peek() {
@@ -156,7 +157,7 @@ func (s *scanner) object(depth int, keep bool) ([]member, *scanError) {
 		if err != nil {
 			return nil, err
 		}
-		name := unquote(raw)
+		name := nameOf(raw)
 		if !names.add(name) {
 			s.pos = at
 			return nil, inside(s.fail("the name stands twice"), name)
@@ -172,6 +173,9 @@ func (s *scanner) object(depth int, keep bool) ([]member, *scanError) {
 			return nil, inside(err, name)
 		}
 		if keep {
+			if members == nil {
+				members = make([]member, 0, 8)
+			}
 			members = append(members, member{name, s.text[start:s.pos]})
 		}
 		s.space()
@@ -364,30 +368,42 @@ func unquote(raw []byte) string {
 	return out
 }
 
-// nameSet finds duplicate names: few by comparison, many by a map.
+// nameOf decodes a scanned name, which is a part of the scanned text where it can be.
+func nameOf(raw []byte) string {
+	if len(raw) == 2 || bytes.IndexByte(raw, '\\') >= 0 {
+		return unquote(raw)
+	}
+	return unsafe.String(&raw[1], len(raw)-2)
+}
+
+// fewNames is how many names are told apart by comparison, beyond that by a map.
+const fewNames = 16
+
+// nameSet finds duplicate names.
 type nameSet struct {
-	few  []string
+	few  [fewNames]string
+	n    int // of few
 	many map[string]struct{}
 }
 
-func (n *nameSet) add(name string) bool {
-	const few = 16
-	if n.many != nil {
-		if _, dup := n.many[name]; dup {
+func (s *nameSet) add(name string) bool {
+	if s.many != nil {
+		if _, dup := s.many[name]; dup {
 			return false
 		}
-		n.many[name] = struct{}{}
+		s.many[name] = struct{}{}
 		return true
 	}
-	for _, have := range n.few {
+	for _, have := range s.few[:s.n] {
 		if have == name {
 			return false
 		}
 	}
-	if n.few = append(n.few, name); len(n.few) == few {
-		n.many = make(map[string]struct{}, 2*few)
-		for _, have := range n.few {
-			n.many[have] = struct{}{}
+	s.few[s.n] = name
+	if s.n++; s.n == fewNames {
+		s.many = make(map[string]struct{}, 2*fewNames)
+		for _, have := range s.few {
+			s.many[have] = struct{}{}
 		}
 	}
 	return true

@@ -35,6 +35,7 @@ type stream struct {
 	enc    chunker
 	size   int
 	status int
+	armed  time.Time // when the write deadline was set
 }
 
 // startStream makes the answer a stream of server-sent events. The stream closes the job.
@@ -126,8 +127,6 @@ func appendErrorEvent(dst []byte, e *Error) []byte {
 // run writes events until the end and returns why it ended.
 func (st *stream) run(w io.Writer) error {
 	buf := make([]byte, 0, 4096)
-	ready, cancelReady := context.WithCancel(context.Background())
-	cancelReady() // a context that has ended makes next poll
 	var beat heartbeat
 	beat.start(st.job.ctx, st.server.cfg.Heartbeat)
 	defer beat.stop()
@@ -137,13 +136,13 @@ func (st *stream) run(w io.Writer) error {
 		// What is there already goes out in the same packet.
 		for err == nil {
 			buf = st.enc.chunk(buf, &ev)
-			if len(buf) > maxPacket {
+			if len(buf) > maxPacket || !st.job.ready() {
 				break
 			}
-			ev, err = st.job.next(ready)
+			ev, err = st.job.next(beat.ctx)
 		}
 		switch {
-		case err == nil, errors.Is(err, context.Canceled):
+		case err == nil:
 		case errors.Is(err, context.DeadlineExceeded):
 			if beat.due() {
 				buf = append(buf, ": still here\n\n"...)
@@ -175,10 +174,14 @@ func (st *stream) run(w io.Writer) error {
 // maxPacket bounds what one write gathers.
 const maxPacket = 32 << 10
 
-// write sends a packet. A reader that takes nothing for WriteTimeout is cut: until then
-// the engine holds the sequence back by the stream's backlog.
+// write sends a packet. A reader that takes nothing for WriteTimeout is cut, or up to an
+// eighth earlier, as the deadline is not moved for each packet: until then the engine
+// holds the sequence back by the stream's backlog.
 func (st *stream) write(w io.Writer, b []byte) error {
-	setWriteDeadline(st.conn, st.server.cfg.WriteTimeout)
+	if timeout := st.server.cfg.WriteTimeout; time.Since(st.armed) > timeout/8 {
+		setWriteDeadline(st.conn, timeout)
+		st.armed = time.Now()
+	}
 	n, err := w.Write(b)
 	st.size += n
 	if err != nil {
