@@ -12,7 +12,7 @@ import (
 // a field that the table does not have is our own mistake and panics.
 type body struct {
 	in     Body
-	values map[string][]byte // raw, never null
+	values []member // of known fields, never null
 }
 
 // readBody decodes and checks a request's body. Unknown fields are refused in strict
@@ -54,7 +54,7 @@ func parseBody(text []byte, in Body) (*body, []string, *Error) {
 	if bad != nil {
 		return nil, nil, invalid(bad.path, "invalid_json", "%s", bad.Error())
 	}
-	b := &body{in: in, values: make(map[string][]byte, len(members))}
+	b := &body{in: in, values: members[:0]}
 	var unknown []string
 	for _, m := range members {
 		f, known := lookup(in, m.name)
@@ -68,7 +68,7 @@ func parseBody(text []byte, in Body) (*body, []string, *Error) {
 		if err := f.check(m.value); err != nil {
 			return nil, nil, err
 		}
-		b.values[m.name] = m.value
+		b.values = append(b.values, m)
 	}
 	return b, unknown, b.checkRequired()
 }
@@ -100,8 +100,21 @@ func (b *body) checkRequired() *Error {
 
 // has tells whether the request gives a field; null does not.
 func (b *body) has(name string) bool {
-	_, ok := b.values[b.field(name).Name]
-	return ok
+	if b.value(name) != nil {
+		return true
+	}
+	b.field(name) // there must be one
+	return false
+}
+
+// value returns the JSON that the request gives for a field, or nil.
+func (b *body) value(name string) []byte {
+	for i := range b.values {
+		if b.values[i].name == name {
+			return b.values[i].value
+		}
+	}
+	return nil
 }
 
 func (b *body) field(name string) *Field {
@@ -114,7 +127,7 @@ func (b *body) field(name string) *Field {
 
 // raw returns a field's JSON, or its default's, or nil.
 func (b *body) raw(name string) []byte {
-	if v, ok := b.values[name]; ok {
+	if v := b.value(name); v != nil {
 		return v
 	}
 	if d := b.field(name).standard; len(d) > 0 {

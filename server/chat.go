@@ -291,7 +291,7 @@ func (a *chatAnswer) gather(ev *engine.Event) {
 
 // whole implements gatherer.
 func (a *chatAnswer) whole() []byte {
-	dst := appendHead(nil, a.id, "chat.completion", a.server.names[0], a.created)
+	dst := appendHead(make([]byte, 0, 1024), a.id, "chat.completion", a.server.names[0], a.created)
 	for i := range a.choices {
 		if i > 0 {
 			dst = append(dst, ',')

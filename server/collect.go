@@ -17,8 +17,10 @@ type gatherer interface {
 
 // collect answers with the whole of a job and closes it.
 func (s *Server) collect(ctx *fasthttp.RequestCtx, j *job, g gatherer) {
+	var ev engine.Event
 	for {
-		ev, err := j.next(j.ctx)
+		var err error
+		ev, err = j.next(j.ctx)
 		if errors.Is(err, io.EOF) {
 			break
 		}
