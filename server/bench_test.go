@@ -29,10 +29,11 @@ import (
 const benchServer = "INGOT_BENCH_SERVER"
 
 // benchEngine stands in for a model that takes no time: it answers at once what is whole,
-// and streams a token to every request at each tick.
+// and streams a token at each step, whose milliseconds are the request's priority.
 type benchEngine struct {
 	*fakeEngine
 	mu      sync.Mutex
+	step    int                    // of the loop, if it runs
 	running map[*engine.Stream]int // tokens left
 }
 
@@ -42,10 +43,14 @@ func (e *benchEngine) Submit(ctx context.Context, r engine.Request) (*engine.Str
 	s.Update(func(u *engine.Usage, t *engine.Timing) {
 		u.PromptTokens, t.Submitted, t.Scheduled = len(r.Prompt), now, now
 	})
-	if r.Sampling.IgnoreEOS { // what the streams ask for
+	if step := r.Priority; step > 0 {
 		e.mu.Lock()
+		defer e.mu.Unlock()
 		e.running[s] = r.MaxTokens
-		e.mu.Unlock()
+		if e.step == 0 {
+			e.step = step
+			go e.loop(time.Duration(step) * time.Millisecond)
+		}
 		return s, nil
 	}
 	e.push(s, "Hello there!", engine.FinishStop)
@@ -78,11 +83,8 @@ func (benchTokenizer) EncodeSegments(dst []int32, segs []tokenizer.Segment) []in
 	return dst
 }
 
-// benchTick is the time of a decode step.
-const benchTick = 20 * time.Millisecond
-
-func (e *benchEngine) loop() {
-	for range time.Tick(benchTick) {
+func (e *benchEngine) loop(step time.Duration) {
+	for range time.Tick(step) {
 		e.mu.Lock()
 		for s, left := range e.running {
 			if e.running[s] = left - 1; left > 1 {
@@ -109,7 +111,6 @@ func serveBench(profile string) {
 	logs, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	check(err)
 	e := &benchEngine{fakeEngine: newFake(), running: map[*engine.Stream]int{}}
-	go e.loop()
 	model := fakeModel(fatal{}, e.fakeEngine)
 	model.Engine, model.Tokenizer = e, benchTokenizer{}
 	s, err := New(DefaultConfig(), model, slog.New(slog.NewTextHandler(logs, nil)))
@@ -256,29 +257,33 @@ func benchAnswered(r *bufio.Reader) error {
 	return err
 }
 
-// BenchmarkStream streams a token every 20 ms to each of 64 clients and gives the
-// server's processor time for a token, the engine's stand-in and the request included.
+// BenchmarkStream streams tokens to 64 clients and gives the server's processor time for
+// each, the engine's stand-in and the requests included.
 func BenchmarkStream(b *testing.B) {
 	const clients = 64
-	p := startBench(b)
-	tokens := max(b.N/clients, 2)
-	body := fmt.Sprintf(`{"messages":[{"role":"user","content":"Hi"}],"stream":true,"ignore_eos":true,"max_tokens":%d}`, tokens)
-	conns := make([]net.Conn, clients)
-	for i := range conns {
-		conns[i] = p.dial()
-	}
-	before := p.cpu()
-	b.ResetTimer()
-	var all sync.WaitGroup
-	for _, c := range conns {
-		all.Go(func() {
-			_, err := c.Write(benchRequest(body))
-			check(err)
-			benchStream(b, c, tokens)
+	for _, step := range []int{20, 5} {
+		b.Run(fmt.Sprintf("step=%dms", step), func(b *testing.B) {
+			p := startBench(b)
+			tokens := max(b.N/clients, 2)
+			body := fmt.Sprintf(`{"messages":[{"role":"user","content":"Hi"}],"stream":true,"priority":%d,"max_tokens":%d}`, step, tokens)
+			conns := make([]net.Conn, clients)
+			for i := range conns {
+				conns[i] = p.dial()
+			}
+			before := p.cpu()
+			b.ResetTimer()
+			var all sync.WaitGroup
+			for _, c := range conns {
+				all.Go(func() {
+					_, err := c.Write(benchRequest(body))
+					check(err)
+					benchStream(b, c, tokens)
+				})
+			}
+			all.Wait()
+			b.ReportMetric(float64((p.cpu()-before).Nanoseconds())/1e3/float64(clients*tokens), "cpu-us/token")
 		})
 	}
-	all.Wait()
-	b.ReportMetric(float64((p.cpu()-before).Nanoseconds())/1e3/float64(clients*tokens), "cpu-us/token")
 }
 
 // benchStream reads a stream to its end and counts its tokens.

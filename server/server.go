@@ -316,7 +316,12 @@ func (s *Server) finish(x *exchange, status, size int) {
 		level = slog.LevelError
 		attrs = append(attrs, slog.Any("error", x.fault))
 	}
-	s.log.LogAttrs(context.Background(), level, "server: request", attrs...)
+	// As LogAttrs does, but for the look at the stack.
+	if h := s.log.Handler(); h.Enabled(context.Background(), level) {
+		line := slog.NewRecord(x.start.Add(took), level, "server: request", 0)
+		line.AddAttrs(attrs...)
+		_ = h.Handle(context.Background(), line)
+	}
 	s.work.finish()
 }
 
