@@ -84,7 +84,7 @@ const nearby = 6
 // floor whose weights reach the mass, and few tokens do as a rule.
 func (s *Sampler) nucleus(logits []float32, p *Params, top float32) []candidate {
 	mass := float64(p.TopP) * s.weigh(logits, top, p.Temperature)
-	for depth := float32(nearby); ; depth *= 2 {
+	for depth := float32(nearby); ; depth *= 4. / 3 {
 		c := s.collect(logits, top-p.Temperature*depth, top, p.Temperature)
 		if depth > -expLeast || total(c) >= mass {
 			return s.topP(c, mass)
@@ -113,12 +113,14 @@ func (s *Sampler) weigh(logits []float32, top, temperature float32) (sum float64
 func (s *Sampler) collect(logits []float32, floor, top, temperature float32) []candidate {
 	c, inverse := s.choice[:0], 1/float64(temperature)
 	floor = max(floor, -math.MaxFloat32)
+	reach := reachOf(floor)
 	for i, high := range s.bounds {
-		if high < floor {
+		from := i * strip
+		part := logits[from:min(from+strip, len(logits))]
+		if high < floor || !reach.by(part) {
 			continue
 		}
-		from := i * strip
-		for j, v := range logits[from:min(from+strip, len(logits))] {
+		for j, v := range part {
 			if v >= floor {
 				x := (float64(v) - float64(top)) * inverse
 				c = append(c, candidate{scaled: x, weight: expNegative(x), id: int32(from + j)})

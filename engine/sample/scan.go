@@ -28,7 +28,7 @@ func (s *Sampler) scan(logits []float32, k int, slack float32) (top float32, err
 	reach := reachOf(top)
 	for from := 0; from < len(logits); from += strip {
 		part := logits[from:min(from+strip, len(logits))]
-		if len(part) == strip && !reach.by(part) {
+		if !reach.by(part) {
 			s.bounds = append(s.bounds, reach.below)
 			continue
 		}
@@ -103,9 +103,13 @@ func reachOf(threshold float32) reach {
 	return r
 }
 
-// by reports whether one of x [strip] may be at least the threshold. It is true for NaN
-// and infinities, and for some that are far below a positive threshold.
+// by reports whether one of x, a strip, may be at least the threshold. It is true for NaN
+// and infinities, for some that are far below a positive threshold, and for a part of a
+// strip.
 func (r *reach) by(x []float32) bool {
+	if len(x) < strip {
+		return true
+	}
 	words := (*[strip / 2]uint64)(unsafe.Pointer((*[strip]float32)(x)))
 	if r.negative {
 		return !lower(words, r.carry)
