@@ -29,25 +29,19 @@ func (s *Scheduler) admit() {
 // servable reports whether the step has prompt rows left for q after the running
 // sequences that come before it.
 func (s *Scheduler) servable(q *seq) bool {
-	decodes, load := 0, 0
+	decodes := 0
 	for _, o := range s.running {
-		if rest := o.rest(); rest == 1 {
+		if o.rest() == 1 {
 			decodes++
-		} else if o.before(q) {
-			load += min(rest, s.cfg.ChunkTokens)
 		}
 	}
-	return load < s.promptRows(decodes)
-}
-
-// promptRows returns how many prompt rows fit a step beside decodes decoding ones. Who
-// decodes waits for one chunk at most.
-func (s *Scheduler) promptRows(decodes int) int {
-	rows := s.cfg.MaxBatchTokens - decodes
-	if decodes > 0 {
-		rows = min(rows, s.cfg.ChunkTokens)
+	budget := s.budget(decodes)
+	for _, o := range s.running {
+		if o.rest() > 1 && o.before(q) {
+			budget.take(o.computed, min(o.rest(), s.cfg.ChunkTokens))
+		}
 	}
-	return rows
+	return budget.take(0, leastRows) > 0
 }
 
 // lookup finds the beginning of a waiting sequence in the cache.

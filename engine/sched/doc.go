@@ -21,7 +21,8 @@
 //  2. room: each decoding sequence gets the block that its next token needs; where none
 //     is left the lowest in rank is preempted. Rank is priority, then arrival.
 //  3. plan: one row for each sequence with one token left to compute, then chunks of
-//     prompts under the token budget.
+//     prompts under the budget: of rows, and of the time that whoever decodes may wait,
+//     which the engine foretells and gives as a Price.
 //
 // Why it always gets on. A sequence that was preempted maxPreemptions times is pinned: it
 // is admitted only with its worst case of blocks reserved, and never preempted again. The

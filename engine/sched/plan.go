@@ -15,19 +15,20 @@ func (s *Scheduler) plan() {
 			decodes++
 		}
 	}
-	budget, logits := s.promptRows(decodes), s.promptLogits()
+	budget, logits := s.budget(decodes), s.promptLogits()
 	for _, q := range s.running {
 		if q.planned > 0 {
 			continue
 		}
-		n := min(q.rest(), s.cfg.ChunkTokens, budget)
+		n := min(q.rest(), s.cfg.ChunkTokens)
 		if q.owesPrompt() {
 			n = min(n, logits)
-			logits -= n
 		}
-		if n > 0 {
+		if n = budget.take(q.computed, n); n > 0 {
 			s.run(q, n)
-			budget -= n
+		}
+		if q.owesPrompt() {
+			logits -= n
 		}
 	}
 }

@@ -50,6 +50,7 @@ func (c Config) Validate() error {
 //     available.
 type Scheduler struct {
 	cfg      Config
+	price    Price
 	pool     *kv.Pool
 	batch    *batch.Batch
 	requests map[uint64]*request

@@ -20,6 +20,7 @@ var rewrite = flag.Bool("rewrite", false, "write the printed output into testdat
 //
 //	config seqs=4 rows=32 chunk=16 context=96 waiting=8 blocks=8   a new scheduler
 //	add id=1 key=a prompt=7*20 max=4 n=1 prio=0 logits salt=x      20 tokens of id 7, "+" joins runs
+//	price limit=30 step=2 decode=1 prompt=1 key=0                  of the steps from here on
 //	step [n]           n steps; samples get the tokens 101, 102, ... in turn
 //	step done=1/0      the same, and that sequence says it is done
 //	cancel 1
@@ -86,6 +87,9 @@ func (sc *script) command(words []string) {
 	case "config":
 		sc.s = New(Config{MaxSeqs: sc.int(args["seqs"]), MaxBatchTokens: sc.int(args["rows"]), ChunkTokens: sc.int(args["chunk"]),
 			MaxContext: sc.int(args["context"]), MaxWaiting: sc.int(args["waiting"]), Blocks: sc.int(args["blocks"])})
+	case "price":
+		sc.s.SetPrice(Price{Limit: int64(sc.int(args["limit"])), Step: int64(sc.int(args["step"])),
+			Decode: int64(sc.int(args["decode"])), Prompt: int64(sc.int(args["prompt"])), Key: int64(sc.int(args["key"]))})
 	case "add":
 		sc.add(args)
 	case "step":

@@ -25,7 +25,7 @@ type world struct {
 	nextID uint64
 	trace  uint64 // digest of all batches
 	step   int
-	stats  struct{ ended, cancelled, refused, preempted, copies, cached, rows, pinned int }
+	stats  struct{ ended, cancelled, refused, preempted, copies, cached, rows, pinned, priced int }
 }
 
 // shadow is what the world knows of a request.
@@ -148,7 +148,7 @@ func (w *world) check() {
 
 // shape checks the batch's form: limits, order of runs, samples.
 func (w *world) shape(b *batch.Batch) {
-	decodes, prompt, seen := 0, 0, map[batch.Seq]bool{}
+	decodes, prompt, keys, seen := 0, 0, 0, map[batch.Seq]bool{}
 	for i, id := range b.Seqs {
 		rows := int(b.RowStart[i+1] - b.RowStart[i])
 		sh := w.live[id.Request]
@@ -166,9 +166,16 @@ func (w *world) shape(b *batch.Batch) {
 			decodes++
 		} else {
 			prompt += rows
+			keys += rows*int(b.SeqLen[i]) - rows*(rows-1)/2
 		}
 		if rows < 1 || rows > w.cfg.ChunkTokens && rows > 1 {
 			w.fatal("sequence %v has %d rows", id, rows)
+		}
+	}
+	if p := w.s.price; p.Limit > 0 && decodes > 0 && prompt > leastRows {
+		w.stats.priced++
+		if cost := p.Step + int64(decodes)*p.Decode + int64(prompt)*p.Prompt + int64(keys)*p.Key; cost > p.Limit {
+			w.fatal("%d decoding rows and %d prompt rows that see %d keys cost %d at %+v", decodes, prompt, keys, cost, p)
 		}
 	}
 	if decodes > 0 && prompt > w.cfg.ChunkTokens || len(b.Tokens) > w.cfg.MaxBatchTokens || len(b.Seqs) > w.cfg.MaxSeqs {
@@ -339,6 +346,11 @@ func (w *world) randomRequest() Request {
 	return r
 }
 
+// randomPrice draws a price at which a step holds no prompt row, some, or all.
+func (w *world) randomPrice() Price {
+	return Price{Limit: w.rng.Int64N(600), Step: w.rng.Int64N(20), Decode: w.rng.Int64N(10), Prompt: w.rng.Int64N(6), Key: w.rng.Int64N(2)}
+}
+
 // play plays steps steps of arrivals, cancels and work, then lets the rest drain.
 func (w *world) play(steps int) {
 	rush := 4 + w.rng.IntN(8)
@@ -356,6 +368,9 @@ func (w *world) play(steps int) {
 		}
 		if len(w.order) > 0 && w.rng.IntN(10) == 0 {
 			w.hold()
+		}
+		if w.rng.IntN(20) == 0 {
+			w.s.SetPrice(w.randomPrice())
 		}
 		w.run()
 		w.bounded()
@@ -386,7 +401,7 @@ func randomConfig(seed uint64) Config {
 	return Config{
 		MaxSeqs:         seqs,
 		MaxBatchTokens:  seqs + rng.IntN(40),
-		ChunkTokens:     1 + rng.IntN(24),
+		ChunkTokens:     1 + rng.IntN(40),
 		MaxContext:      20 + rng.IntN(80),
 		MaxWaiting:      1 + rng.IntN(30),
 		Blocks:          3 + rng.IntN(16),
@@ -398,7 +413,7 @@ func randomConfig(seed uint64) Config {
 // TestSimulation runs 100,000 steps over 50 machines and checks every invariant after
 // each of them.
 func TestSimulation(t *testing.T) {
-	var sum struct{ ended, cancelled, refused, preempted, copies, cached, rows, pinned int }
+	var sum struct{ ended, cancelled, refused, preempted, copies, cached, rows, pinned, priced int }
 	for seed := range uint64(50) {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			w := newWorld(t, randomConfig(seed), seed)
@@ -414,10 +429,11 @@ func TestSimulation(t *testing.T) {
 			sum.cached += w.stats.cached
 			sum.rows += w.stats.rows
 			sum.pinned += w.stats.pinned
+			sum.priced += w.stats.priced
 		})
 	}
 	t.Logf("%+v", sum)
-	if min(sum.ended, sum.cancelled, sum.refused, sum.preempted, sum.copies, sum.cached, sum.pinned) < 1000 {
+	if min(sum.ended, sum.cancelled, sum.refused, sum.preempted, sum.copies, sum.cached, sum.pinned, sum.priced) < 1000 {
 		t.Errorf("the simulation does not reach everything: %+v", sum)
 	}
 }
