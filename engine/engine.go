@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/ingot-llm/ingot/engine/batch"
 	"github.com/ingot-llm/ingot/engine/chat"
@@ -32,6 +33,10 @@ type Config struct {
 	Model     Model
 	Tokenizer *tokenizer.Tokenizer
 	Sched     sched.Config
+	// MaxStep bounds how long a step may take in which sequences get tokens while prompts are
+	// computed: the part of the prompts is cut so that it is foreseen to keep to it. 0 = 75 ms
+	// or, where that is more, twice as long as the step takes without them.
+	MaxStep time.Duration
 	// EndTokens end a sequence when they are drawn, unless the request ignores them.
 	EndTokens []int32
 	// Log gets one line per change of state, none per token; nil = discard.
@@ -53,6 +58,7 @@ type Engine struct {
 
 	// The loop's own state, touched by no other goroutine.
 	sched   *sched.Scheduler
+	pace    pace
 	tasks   map[uint64]*task
 	sampler sample.Sampler
 	top     []sample.Logprob
@@ -64,6 +70,9 @@ func New(cfg Config) (*Engine, error) {
 	if err := cfg.Sched.Validate(); err != nil {
 		return nil, fmt.Errorf("cannot start the engine: %w", err)
 	}
+	if cfg.MaxStep < 0 {
+		return nil, fmt.Errorf("cannot start the engine: a step may take %v (--max-step-ms), want at least 0", cfg.MaxStep)
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -73,6 +82,7 @@ func New(cfg Config) (*Engine, error) {
 		stop:     make(chan struct{}),
 		done:     make(chan struct{}),
 		sched:    sched.New(cfg.Sched),
+		pace:     newPace(cfg.MaxStep),
 		tasks:    map[uint64]*task{},
 		opened:   &opened{},
 	}

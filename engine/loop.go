@@ -70,11 +70,12 @@ func (e *Engine) rest() {
 // step is one turn: schedule, copy what is to be written apart, compute, sample, commit.
 // It reports whether there was anything to compute.
 func (e *Engine) step() bool {
+	start := time.Now()
+	e.sched.SetPrice(e.pace.price())
 	b := e.sched.Next()
 	if b == nil {
 		return false
 	}
-	start := time.Now()
 	e.schedule(b, start)
 	for _, c := range b.Copies {
 		e.cfg.Model.CopyBlock(int(c.Src), int(c.Dst))
@@ -89,6 +90,7 @@ func (e *Engine) step() bool {
 		e.sample(&b.Samples[i], now)
 	}
 	e.stats.step(b, now.Sub(start), e.sched.Stats())
+	e.pace.observe(loadOf(b), time.Since(start))
 	return true
 }
 

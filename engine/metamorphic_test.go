@@ -60,6 +60,7 @@ func trials() []trial {
 		{name: "chunks of 64", options: with(func(o *Options) { o.ChunkTokens = 64 })},
 		{name: "among 32 others", options: base, crowd: 32},
 		{name: "among 32 others in chunks of 7", options: with(func(o *Options) { o.ChunkTokens, o.BatchTokens = 7, 48 }), crowd: 32, brief: true},
+		{name: "among 32 others in steps of 1 ms", options: with(func(o *Options) { o.MaxStepMS = 1 }), crowd: 32, brief: true},
 		{name: "prefix hit", options: base, repeat: true, brief: true},
 		{name: "preempted", options: with(func(o *Options) { o.KVMemory = smallCache }), crowd: 12, preempt: true, brief: true},
 	}

@@ -22,14 +22,15 @@ type Options struct {
 	Context     int    // longest sequence in tokens, 0 = as trained, at most 8192
 	MaxSeqs     int    // sequences computed together
 	BatchTokens int    // rows of a step
-	ChunkTokens int    // prompt rows of one sequence in a step
+	ChunkTokens int    // prompt rows of one sequence in a step, and of all where others decode
+	MaxStepMS   int    // milliseconds that a step with prompts may keep who decodes, 0 = see Config.MaxStep
 	MaxWaiting  int    // requests waiting for their first step
 	Memory      int64  // bytes that the process may use, 0 = the machine's or cgroup's limit
 	KVMemory    int64  // bytes of KV cache at most, 0 = what is left
 }
 
-// Defaults of Options: a chunk of 512 tokens keeps the matrix products efficient and
-// others' tokens flowing; 64 sequences are beyond what a small machine's bandwidth gains.
+// Defaults of Options: a chunk of 512 tokens keeps the matrix products efficient; 64
+// sequences are beyond what a small machine's bandwidth gains.
 const (
 	defaultSeqs    = 64
 	defaultBatch   = 1024
@@ -49,7 +50,8 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.Context, "context", 0, fmt.Sprintf("longest sequence in tokens (default: as the model was trained, at most %d)", defaultContext))
 	fs.IntVar(&o.MaxSeqs, "max-seqs", defaultSeqs, "sequences computed together")
 	fs.IntVar(&o.BatchTokens, "max-batch-tokens", defaultBatch, "tokens computed in one step")
-	fs.IntVar(&o.ChunkTokens, "chunk-tokens", defaultChunk, "prompt tokens of one sequence computed in one step: others wait no longer than one chunk")
+	fs.IntVar(&o.ChunkTokens, "chunk-tokens", defaultChunk, "prompt tokens of one sequence computed in one step, and of all while others get tokens")
+	fs.IntVar(&o.MaxStepMS, "max-step-ms", 0, fmt.Sprintf("milliseconds that prompts may keep other streams waiting for a token: chunks are cut by what steps are measured to take (default: %d, or twice a step without prompts)", autoStep.Milliseconds()))
 	fs.IntVar(&o.MaxWaiting, "max-waiting", defaultWaiting, "requests that may wait; more are refused with 429")
 	fs.Int64Var(&o.Memory, "memory", 0, "bytes of memory to plan with (default: the machine's, or the cgroup's limit)")
 	fs.Int64Var(&o.KVMemory, "kv-memory", 0, "bytes of KV cache at most (default: what the plan leaves, at most --max-seqs full sequences)")
