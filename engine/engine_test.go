@@ -258,7 +258,7 @@ func TestDrainAndClose(t *testing.T) {
 // TestDecodeAllocatesNothing: scheduling, the native run, sampling, detokenizing and
 // handing on a token of four sequences.
 func TestDecodeAllocatesNothing(t *testing.T) {
-	e, err := openSource(newSmallModel(t, quant.Q8_0), Options{MaxSeqs: 4, BatchTokens: 64}, nil)
+	e, err := OpenSource(newSmallModel(t, quant.Q8_0), Options{MaxSeqs: 4, BatchTokens: 64}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -80,6 +80,7 @@ func (e *Engine) step() bool {
 	for _, c := range b.Copies {
 		e.cfg.Model.CopyBlock(int(c.Src), int(c.Dst))
 	}
+	planned := time.Now()
 	if err := e.cfg.Model.Run(b); err != nil {
 		e.fail(b, err)
 		return true
@@ -89,8 +90,9 @@ func (e *Engine) step() bool {
 	for i := range b.Samples {
 		e.sample(&b.Samples[i], now)
 	}
-	e.stats.step(b, now.Sub(start), e.sched.Stats())
-	e.pace.observe(loadOf(b), time.Since(start))
+	took := time.Since(start)
+	e.pace.observe(loadOf(b), took)
+	e.stats.step(b, took, now.Sub(planned), e.sched.Stats())
 	return true
 }
 

@@ -87,7 +87,7 @@ func (tr *trial) run(t *testing.T, src quant.Source, table, activations string) 
 	t.Helper()
 	o := tr.options
 	o.Table, o.Activations = table, activations
-	e, err := openSource(src, o, nil)
+	e, err := OpenSource(src, o, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

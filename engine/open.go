@@ -71,11 +71,11 @@ func Open(o Options, log *slog.Logger) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openSource(src, o, log)
+	return OpenSource(src, o, log)
 }
 
-// openSource is Open of a model that is open already; the engine closes it.
-func openSource(src quant.Source, o Options, log *slog.Logger) (*Engine, error) {
+// OpenSource is Open of a model that is open already, named by o.Model; the engine closes it.
+func OpenSource(src quant.Source, o Options, log *slog.Logger) (*Engine, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}

@@ -26,7 +26,8 @@ type Stats struct {
 // StepStats is one step of the loop.
 type StepStats struct {
 	Tokens, DecodeRows, PrefillRows int
-	Duration                        time.Duration // of the model's run
+	Duration                        time.Duration // from planning to the last token handed on
+	Model                           time.Duration // of that, the model's run
 }
 
 // board is where the loop writes its state for others to read.
@@ -47,7 +48,7 @@ func (d *board) show(s sched.Stats) {
 }
 
 // step shows the state after a step and tells the observer of it.
-func (d *board) step(b *batch.Batch, took time.Duration, s sched.Stats) {
+func (d *board) step(b *batch.Batch, took, model time.Duration, s sched.Stats) {
 	d.show(s)
 	observe := d.onStep.Load()
 	if observe == nil {
@@ -59,7 +60,7 @@ func (d *board) step(b *batch.Batch, took time.Duration, s sched.Stats) {
 			decodes++
 		}
 	}
-	(*observe)(StepStats{Tokens: len(b.Tokens), DecodeRows: decodes, PrefillRows: len(b.Tokens) - decodes, Duration: took})
+	(*observe)(StepStats{Tokens: len(b.Tokens), DecodeRows: decodes, PrefillRows: len(b.Tokens) - decodes, Duration: took, Model: model})
 }
 
 // Stats returns the state after the last step.

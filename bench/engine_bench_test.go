@@ -1,0 +1,219 @@
+package bench
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ingot-llm/ingot/engine"
+	"github.com/ingot-llm/ingot/engine/sample"
+	"github.com/ingot-llm/ingot/quant"
+)
+
+// openShape starts an engine on random weights of a shape, with a vocabulary of its size.
+func openShape(b *testing.B, name, mix string, o engine.Options) *engine.Engine {
+	b.Helper()
+	s, err := findShape(name)
+	if err != nil {
+		b.Fatal(err)
+	}
+	m, err := quant.ParseMix(mix)
+	if err != nil {
+		b.Fatal(err)
+	}
+	src := newRandomModel(s, m, nil)
+	addVocabulary(src.meta, s.vocab)
+	o.Model = name
+	e, err := engine.OpenSource(src, o, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { e.Close() })
+	return e
+}
+
+// addVocabulary gives a model n tokens: three control tokens, the bytes, and words.
+func addVocabulary(m *quant.Meta, n int) {
+	tokens, kinds := []string{"<unk>", "<s>", "</s>"}, []int32{2, 3, 3}
+	for b := range 256 {
+		tokens, kinds = append(tokens, fmt.Sprintf("<0x%02X>", b)), append(kinds, 6)
+	}
+	for len(tokens) < n {
+		tokens, kinds = append(tokens, fmt.Sprint("\u2581w", len(tokens))), append(kinds, 1)
+	}
+	m.Set("tokenizer.ggml.model", "llama")
+	m.Set("tokenizer.ggml.tokens", tokens)
+	m.Set("tokenizer.ggml.token_type", kinds)
+	m.Set("tokenizer.ggml.scores", make([]float32, n))
+	m.Set("tokenizer.ggml.bos_token_id", uint32(1))
+	m.Set("tokenizer.ggml.eos_token_id", uint32(2))
+}
+
+// load is what the benchmarks ask an engine.
+type askFor struct {
+	prompt, tokens int
+	temperature    float32
+	seed           uint64
+}
+
+// submit asks for a.tokens tokens after a random prompt, whatever the model says.
+func (a askFor) submit(b *testing.B, e *engine.Engine) *engine.Stream {
+	b.Helper()
+	r := rand.New(rand.NewPCG(a.seed, 1))
+	p := sample.Default()
+	p.Temperature, p.IgnoreEOS, p.Seed = a.temperature, true, a.seed
+	q := engine.Request{Sampling: p, N: 1, MaxTokens: a.tokens, Logprobs: -1, PromptLogprobs: -1, Key: fmt.Sprint(a.seed % 50)}
+	for range a.prompt {
+		q.Prompt = append(q.Prompt, int32(r.IntN(e.Info().Vocab)))
+	}
+	s, err := e.Submit(b.Context(), q)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return s
+}
+
+// follow reads a stream to its end and returns when its events were made.
+func follow(b *testing.B, s *engine.Stream) (at []time.Time) {
+	for {
+		ev, err := s.Next(b.Context())
+		if err != nil {
+			return at
+		}
+		if ev.Finish == engine.FinishError {
+			b.Error(ev.Err)
+		}
+		at = append(at, ev.At)
+	}
+}
+
+// stopwatch adds up what an engine's full steps take.
+type stopwatch struct {
+	mu            sync.Mutex
+	rows, n       int // count steps of so many decoding rows
+	total, beside []time.Duration
+}
+
+func (w *stopwatch) step(s engine.StepStats) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if s.DecodeRows == w.rows && s.PrefillRows == 0 {
+		w.total, w.beside = append(w.total, s.Duration), append(w.beside, s.Duration-s.Model)
+	}
+}
+
+// BenchmarkLoop measures what the engine does beside the model's run in steps of 64
+// sequences that decode: planning, sampling, detokenizing, handing on. It reports the
+// median step, and the share and time of that.
+func BenchmarkLoop(b *testing.B) {
+	const seqs = 64
+	for _, temperature := range []float32{0, 1} {
+		for _, waiting := range []int{10, 1000} {
+			b.Run(fmt.Sprintf("llama-15m/temperature=%v/waiting=%d", temperature, waiting), func(b *testing.B) {
+				e := openShape(b, "llama-15m", "Q8_0", engine.Options{MaxSeqs: seqs})
+				w := &stopwatch{rows: seqs}
+				for b.Loop() {
+					e.OnStep(w.step)
+					var streams []*engine.Stream
+					for i := range seqs + waiting {
+						streams = append(streams, askFor{16, 200, temperature, uint64(i)}.submit(b, e))
+					}
+					var wg sync.WaitGroup
+					for _, s := range streams[:seqs] {
+						wg.Go(func() { follow(b, s) })
+					}
+					wg.Wait()
+					e.OnStep(func(engine.StepStats) {})
+					for _, s := range streams[seqs:] {
+						s.Close()
+					}
+				}
+				total, beside := median(w.total), median(w.beside)
+				b.ReportMetric(100*float64(beside)/float64(total), "%beside")
+				b.ReportMetric(float64(beside.Microseconds()), "µs-beside")
+				b.ReportMetric(total.Seconds()*1e3, "ms/step")
+				b.ReportMetric(0, "ns/op")
+			})
+		}
+	}
+}
+
+// BenchmarkLongPrompt measures the longest time between two tokens of 8 streams while a
+// long prompt is computed, and when its first token comes.
+func BenchmarkLongPrompt(b *testing.B) {
+	for _, prompt := range []int{1528, 4096} {
+		b.Run(fmt.Sprintf("smol-135m/prompt=%d", prompt), func(b *testing.B) {
+			e := openShape(b, "smol-135m", "Q4_0", engine.Options{})
+			w := &stopwatch{rows: 8}
+			e.OnStep(w.step)
+			var gaps, firsts []time.Duration
+			for i := 0; b.Loop(); i++ {
+				gap, first := holdUp(b, e, prompt, uint64(100*i))
+				gaps, firsts = append(gaps, gap), append(firsts, first)
+			}
+			b.ReportMetric(slices.Max(gaps).Seconds()*1e3, "ms-longest-gap")
+			b.ReportMetric(median(firsts).Seconds()*1e3, "ms-first-token")
+			b.ReportMetric(median(w.total).Seconds()*1e3, "ms/decoding-step")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// holdUp has a prompt computed beside 8 streams.
+func holdUp(b *testing.B, e *engine.Engine, prompt int, seed uint64) (gap, first time.Duration) {
+	events := make(chan []time.Time)
+	var streams []*engine.Stream
+	for i := range uint64(8) {
+		s := askFor{64, 4000, 1, seed + i}.submit(b, e)
+		streams = append(streams, s)
+		go func() { events <- follow(b, s) }()
+	}
+	time.Sleep(time.Second)
+	start := time.Now()
+	at := follow(b, askFor{prompt, 1, 1, seed + 50}.submit(b, e))
+	for _, s := range streams {
+		s.Close()
+	}
+	for range streams {
+		times := <-events
+		for i := 1; i < len(times); i++ {
+			if times[i].After(start) && times[i].Before(at[0].Add(time.Millisecond)) {
+				gap = max(gap, times[i].Sub(times[i-1]))
+			}
+		}
+	}
+	return gap, at[0].Sub(start)
+}
+
+// BenchmarkClients measures the time to the first token of 16 clients in a closed loop
+// with prompts of 156 tokens and answers of 64.
+func BenchmarkClients(b *testing.B) {
+	const clients, rounds = 16, 4
+	e := openShape(b, "smol-135m", "Q4_0", engine.Options{})
+	var mu sync.Mutex
+	var firsts []time.Duration
+	seed := uint64(0)
+	for b.Loop() {
+		seed += 1000
+		var wg sync.WaitGroup
+		for c := range uint64(clients) {
+			wg.Go(func() {
+				for r := range uint64(rounds) {
+					start := time.Now()
+					at := follow(b, askFor{156, 48 + int(c)*2, 1, seed + c*rounds + r}.submit(b, e))
+					mu.Lock()
+					firsts = append(firsts, at[0].Sub(start))
+					mu.Unlock()
+				}
+			})
+		}
+		wg.Wait()
+	}
+	slices.Sort(firsts)
+	b.ReportMetric(firsts[len(firsts)/2].Seconds()*1e3, "ms-ttft-p50")
+	b.ReportMetric(firsts[len(firsts)*95/100].Seconds()*1e3, "ms-ttft-p95")
+	b.ReportMetric(0, "ns/op")
+}
