@@ -93,7 +93,7 @@ func follow(b *testing.B, s *engine.Stream) (at []time.Time) {
 // stopwatch adds up what an engine's full steps take.
 type stopwatch struct {
 	mu            sync.Mutex
-	rows, n       int // count steps of so many decoding rows
+	rows          int // of the steps that count: so many decode, and nothing else
 	total, beside []time.Duration
 }
 

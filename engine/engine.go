@@ -11,7 +11,6 @@ import (
 
 	"github.com/ingot-llm/ingot/engine/batch"
 	"github.com/ingot-llm/ingot/engine/chat"
-	"github.com/ingot-llm/ingot/engine/sample"
 	"github.com/ingot-llm/ingot/engine/sched"
 	"github.com/ingot-llm/ingot/engine/tokenizer"
 )
@@ -22,7 +21,7 @@ type Model interface {
 	// requests in it and no others.
 	Run(b *batch.Batch) error
 	// Logits returns the logits [V] of row i of the batch's LogitRows, valid and free to
-	// be overwritten until the next Run.
+	// be overwritten until the next Run. Different rows are asked for by several goroutines.
 	Logits(i int) []float32
 	// CopyBlock copies the keys and values of a KV block in every layer.
 	CopyBlock(src, dst int)
@@ -57,12 +56,13 @@ type Engine struct {
 	nextID   atomic.Uint64
 
 	// The loop's own state, touched by no other goroutine.
-	sched   *sched.Scheduler
-	pace    pace
-	tasks   map[uint64]*task
-	sampler sample.Sampler
-	top     []sample.Logprob
-	idle    []func() // wait for the last task to end
+	sched  *sched.Scheduler
+	pace   pace
+	tasks  map[uint64]*task
+	crew   *crew
+	drawer drawer
+	drawn  []batch.Sample // those of the step at hand, for the crew
+	idle   []func()       // wait for the last task to end
 }
 
 // New starts an engine. Close ends it.
@@ -86,6 +86,7 @@ func New(cfg Config) (*Engine, error) {
 		tasks:    map[uint64]*task{},
 		opened:   &opened{},
 	}
+	e.crew = newCrew(e.drawSamples)
 	e.stats.blocks = cfg.Sched.Blocks
 	go e.loop()
 	return e, nil

@@ -45,7 +45,6 @@ func byteTokenizer(t *testing.T) *tokenizer.Tokenizer {
 // one, and after z the end token.
 type abcModel struct {
 	batch  *batch.Batch
-	logits [fakeVocab]float32
 	fail   func(b *batch.Batch) error
 	poison int32 // a token after which the logits are NaN
 }
@@ -60,16 +59,16 @@ func (m *abcModel) Run(b *batch.Batch) error {
 
 func (m *abcModel) Logits(i int) []float32 {
 	last := m.batch.Tokens[m.batch.LogitRows[i]]
-	clear(m.logits[:])
+	logits := make([]float32, fakeVocab)
 	next := last + 1
 	if last >= tokByte+'z' || last < tokByte {
 		next = tokEOS
 	}
-	m.logits[next] = 20
+	logits[next] = 20
 	if last == m.poison {
-		m.logits[0] = float32(math.NaN())
+		logits[0] = float32(math.NaN())
 	}
-	return m.logits[:]
+	return logits
 }
 
 func (m *abcModel) CopyBlock(src, dst int) {}

@@ -10,6 +10,7 @@ import (
 // loop is the engine's only goroutine: take what has been asked, compute a step, again.
 func (e *Engine) loop() {
 	defer close(e.done)
+	defer close(e.crew.wake)
 	defer e.dropAll()
 	for e.receive() {
 		if !e.step() && !e.wait() {
@@ -67,7 +68,7 @@ func (e *Engine) rest() {
 	e.stats.show(e.sched.Stats())
 }
 
-// step is one turn: schedule, copy what is to be written apart, compute, sample, commit.
+// step is one turn: schedule, copy what is to be written apart, compute, draw, commit.
 // It reports whether there was anything to compute.
 func (e *Engine) step() bool {
 	start := time.Now()
@@ -87,8 +88,9 @@ func (e *Engine) step() bool {
 	}
 	now := time.Now()
 	e.scorePrompts(b)
+	e.draw(b)
 	for i := range b.Samples {
-		e.sample(&b.Samples[i], now)
+		e.commit(&b.Samples[i], now)
 	}
 	took := time.Since(start)
 	e.pace.observe(loadOf(b), took)
@@ -119,7 +121,7 @@ func (e *Engine) scorePrompts(b *batch.Batch) {
 		if t == nil || t.prompt == nil || seq.Index != 0 || next != len(t.prompt) || next >= len(t.req.Prompt) {
 			continue
 		}
-		tok, err := e.score(e.cfg.Model.Logits(i), t.req.Prompt[next], t.req.PromptLogprobs)
+		tok, err := e.drawer.score(e.cfg.Model.Logits(i), t.req.Prompt[next], t.req.PromptLogprobs)
 		if err != nil {
 			e.drop(t, FinishError, err)
 			continue

@@ -29,6 +29,7 @@ type sequence struct {
 	text    tokenizer.Stream
 	stop    stopMatcher
 	token   [1]Token // the last one drawn
+	failed  error    // why none could be drawn
 	piece   []byte   // its text, before stop strings are looked for
 	bytes   []byte   // what of the text may be shown
 	drawn   int      // tokens
@@ -90,15 +91,15 @@ func (t *task) schedule() sched.Request {
 	}
 }
 
-// sample draws the next token of a sequence, commits it and tells the reader.
-func (e *Engine) sample(s *batch.Sample, now time.Time) {
+// commit takes the token drawn for a sequence and tells the reader.
+func (e *Engine) commit(s *batch.Sample, now time.Time) {
 	t := e.tasks[s.Seq.Request]
 	if t == nil {
 		return // it failed earlier in this step
 	}
 	q := &t.seqs[s.Seq.Index]
-	if err := e.draw(t, q, e.cfg.Model.Logits(int(s.Logit))); err != nil {
-		e.drop(t, FinishError, err)
+	if q.failed != nil {
+		e.drop(t, FinishError, q.failed)
 		return
 	}
 	ev := Event{Index: int(s.Seq.Index), StopID: -1, At: now}
@@ -108,31 +109,6 @@ func (e *Engine) sample(s *batch.Sample, now time.Time) {
 		q.flush()
 	}
 	e.tell(t, q, ev)
-}
-
-// draw chooses the next token from its logits, with its log-probabilities if the
-// request asked for them.
-func (e *Engine) draw(t *task, q *sequence, logits []float32) error {
-	id, err := e.sampler.Sample(logits, q.sampler)
-	if err != nil {
-		return err
-	}
-	q.token[0] = Token{ID: id}
-	if t.req.Logprobs >= 0 {
-		q.token[0], err = e.score(logits, id, t.req.Logprobs)
-	}
-	return err
-}
-
-// score returns token id with its log-probability and those of the k most probable.
-func (e *Engine) score(logits []float32, id int32, k int) (Token, error) {
-	p, top, err := e.sampler.Logprobs(e.top[:0], logits, id, k)
-	e.top = top
-	tok := Token{ID: id, Logprob: p}
-	for _, t := range top {
-		tok.Top = append(tok.Top, TokenLogprob{ID: t.Token, Logprob: t.Logprob})
-	}
-	return tok, err
 }
 
 // accept takes the drawn token: what it adds to the text, and whether it ends the

@@ -1,0 +1,52 @@
+package engine
+
+import (
+	"reflect"
+	"runtime"
+	"testing"
+
+	"github.com/ingot-llm/ingot/quant"
+)
+
+// forked returns the tokens of the 16 continuations of each of 3 requests, drawn by procs
+// goroutines.
+func forked(t *testing.T, src quant.Source, procs int) map[[2]int][]int32 {
+	t.Helper()
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+	e, err := OpenSource(src, Options{MaxSeqs: 48, Threads: 1}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	var streams []*Stream
+	for i := range 3 {
+		r := target()
+		r.N, r.MaxTokens, r.Sampling.Seed = 16, 12, uint64(i)
+		streams = append(streams, submit(t, e, r))
+	}
+	out := map[[2]int][]int32{}
+	for i, s := range streams {
+		for ev, err := s.Next(t.Context()); err == nil; ev, err = s.Next(t.Context()) {
+			for _, tok := range ev.Tokens {
+				at := [2]int{i, ev.Index}
+				out[at] = append(out[at], tok.ID)
+			}
+		}
+	}
+	return out
+}
+
+// TestManyDrawAsOne: whoever draws a token, it is the same, also where several sequences
+// draw from one row, which their penalties change for a while.
+func TestManyDrawAsOne(t *testing.T) {
+	src := newSmallModel(t, quant.Q8_0)
+	want := forked(t, src, 1)
+	if len(want) != 48 {
+		t.Fatalf("%d sequences, want 48", len(want))
+	}
+	for range 3 {
+		if got := forked(t, src, 4); !reflect.DeepEqual(got, want) {
+			t.Error("four goroutines draw other tokens than one")
+		}
+	}
+}
