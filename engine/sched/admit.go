@@ -9,6 +9,9 @@ import (
 // admit lets waiting sequences run while the step has prompt rows for them. The first
 // that does not fit ends it: to let others pass would starve it.
 func (s *Scheduler) admit() {
+	if s.crowded() {
+		return
+	}
 	for q := s.waiting.head(); q != nil && s.servable(q); q = s.waiting.head() {
 		if q.req.held {
 			s.waiting.remove(q)
@@ -24,6 +27,17 @@ func (s *Scheduler) admit() {
 		}
 		s.start(q, f)
 	}
+}
+
+// crowded reports that nothing can start: there is no seat, or no block beyond the one
+// for each running sequence, and nothing to preempt. It spares a step of a busy engine
+// the look at the queue, whose lines change their order with every token served.
+func (s *Scheduler) crowded() bool {
+	if s.seats > 0 && s.pool.Available()-s.reserved > len(s.running) || len(s.running) == 0 {
+		return false
+	}
+	v := s.victim()
+	return v == nil || s.waiting.urgent() >= v.req.Priority
 }
 
 // servable reports whether the step has prompt rows left for q after the running

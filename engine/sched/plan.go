@@ -72,6 +72,7 @@ func (s *Scheduler) ask(q *seq) {
 	for i := range q.seats() {
 		id := batch.Seq{Request: q.req.ID, Index: q.index + int32(i)}
 		s.batch.Samples = append(s.batch.Samples, batch.Sample{Seq: id, Logit: row})
+		s.asked = append(s.asked, q.req)
 	}
 	q.sampling = true
 	s.pending += q.seats()

@@ -1,5 +1,7 @@
 package sched
 
+import "math"
+
 // queue holds the waiting sequences. Each pair of key and priority is a line, first come
 // first served; the lines stand in a heap by priority and then by what their key has
 // been served. A key's count changes with every token, which would move its lines each
@@ -132,6 +134,15 @@ func (w *queue) head() *seq {
 		w.order.fix(0)
 	}
 	return nil
+}
+
+// urgent returns the priority of those that wait which goes first; the lowest there is if
+// nobody waits.
+func (w *queue) urgent() int {
+	if len(w.order) == 0 {
+		return math.MaxInt
+	}
+	return w.order[0].priority
 }
 
 // push lets q wait in its line, which is in rank order: a new one belongs at the end, a

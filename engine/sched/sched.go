@@ -58,9 +58,11 @@ type Scheduler struct {
 	running  []*seq
 	seats    int // of MaxSeqs, not taken
 	reserved int
-	patience int // preemptions after which a sequence is pinned, at least 1
-	fresh    int // waiting requests that were never admitted
-	pending  int // samples of the batch at hand that Commit has not seen
+	patience int        // preemptions after which a sequence is pinned, at least 1
+	fresh    int        // waiting requests that were never admitted
+	pending  int        // samples of the batch at hand that Commit has not seen
+	asked    []*request // whose those samples are, one for each
+	answered int        // samples up to the last one that Commit has seen
 	arrivals uint64
 	found    []kv.Block // memory of lookup
 	total    Totals
@@ -80,6 +82,7 @@ func New(cfg Config) *Scheduler {
 		running:  make([]*seq, 0, cfg.MaxSeqs),
 		seats:    cfg.MaxSeqs,
 		patience: maxPreemptions,
+		asked:    make([]*request, 0, cfg.MaxSeqs),
 	}
 }
 
@@ -94,6 +97,7 @@ func (s *Scheduler) Next() *batch.Batch {
 		s.settle(q)
 	}
 	s.batch.Reset()
+	s.asked, s.answered = s.asked[:0], 0
 	s.park()
 	s.admit()
 	s.makeRoom()
@@ -129,7 +133,7 @@ func (s *Scheduler) Commit(id batch.Seq, token int32, done bool) (ended bool) {
 // sampled returns the sequence of a sample that is due, which it forks from the leader
 // if the prompt has just been computed.
 func (s *Scheduler) sampled(id batch.Seq) *seq {
-	r := s.requests[id.Request]
+	r := s.asker(id)
 	if r == nil {
 		panic(fmt.Sprintf("BUG: commit to request %d, which is not live", id.Request))
 	}
@@ -141,6 +145,19 @@ func (s *Scheduler) sampled(id batch.Seq) *seq {
 		panic(fmt.Sprintf("BUG: commit to sequence %d of request %d, which asked for no token", id.Index, id.Request))
 	}
 	return q
+}
+
+// asker returns the request of a sample, nil if it is not live. Samples are answered in
+// their order but for those of cancelled requests, which spares looking them up among all
+// that wait.
+func (s *Scheduler) asker(id batch.Seq) *request {
+	for i := s.answered; i < len(s.asked); i++ {
+		if s.batch.Samples[i].Seq == id && s.asked[i].live > 0 {
+			s.answered = i + 1
+			return s.asked[i]
+		}
+	}
+	return s.requests[id.Request]
 }
 
 // fork makes the other sequences of a request out of the first one, whose prompt has

@@ -3,13 +3,16 @@ package sched
 import (
 	"errors"
 	"fmt"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ingot-llm/ingot/engine/batch"
 )
 
-var roomy = Config{MaxSeqs: 16, MaxBatchTokens: 256, ChunkTokens: 128, MaxContext: 4096, MaxWaiting: 4096, Blocks: 2048}
+var roomy = Config{MaxSeqs: 16, MaxBatchTokens: 256, ChunkTokens: 128, MaxContext: 4096, MaxWaiting: 4096, Blocks: 8192}
 
 // step runs one step, answering each sample with token 1.
 func step(s *Scheduler) *batch.Batch {
@@ -50,23 +53,31 @@ func TestDecodeStepAllocatesNothing(t *testing.T) {
 	}
 }
 
-// BenchmarkStep measures a step of 16 decoding sequences beside a queue that cannot
-// start: the length of the queue must not show.
-func BenchmarkStep(b *testing.B) {
-	for _, waiting := range []int{10, 1000} {
-		b.Run(fmt.Sprint("waiting=", waiting), func(b *testing.B) {
-			s := busy(16, waiting)
-			b.ReportAllocs()
-			for n := 0; b.Loop(); n++ {
-				if n%1500 == 1499 { // before the sequences outgrow the cache
-					b.StopTimer()
-					s = busy(16, waiting)
-					b.StartTimer()
+// BenchmarkGrowth measures a step of 64 decoding sequences beside a queue of 10 and beside
+// one of 1,000 that cannot start, in turns: the length of the queue must not show.
+func BenchmarkGrowth(b *testing.B) {
+	const turn = 50 // steps
+	queues := []int{10, 1000}
+	var times [2][]float64 // ns a step, of each turn
+	for b.Loop() {
+		machines := []*Scheduler{busy(64, queues[0]), busy(64, queues[1])}
+		runtime.GC() // what was built before is not to be cleared away meanwhile
+		for range 20 {
+			for i, s := range machines {
+				start := time.Now()
+				for range turn {
+					step(s)
 				}
-				step(s)
+				times[i] = append(times[i], float64(time.Since(start).Nanoseconds())/turn)
 			}
-		})
+		}
 	}
+	for i := range times {
+		slices.Sort(times[i])
+		b.ReportMetric(times[i][len(times[i])/2], fmt.Sprintf("ns/step-waiting-%d", queues[i]))
+	}
+	b.ReportMetric(times[1][len(times[1])/2]/times[0][len(times[0])/2], "ratio")
+	b.ReportMetric(0, "ns/op")
 }
 
 // BenchmarkChurn ends a sequence and starts another in each step.
