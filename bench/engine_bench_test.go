@@ -217,3 +217,42 @@ func BenchmarkClients(b *testing.B) {
 	b.ReportMetric(firsts[len(firsts)*95/100].Seconds()*1e3, "ms-ttft-p95")
 	b.ReportMetric(0, "ns/op")
 }
+
+// BenchmarkStreams measures the tokens a second of many streams at once: with a seat for
+// each, with the seats that are the default, and with cache memory for a quarter of them,
+// beside the streams that this memory holds.
+func BenchmarkStreams(b *testing.B) {
+	const prompt, tokens = 32, 128
+	const block = 2 * 2 * 6 * 288 * 16 // bytes of llama-15m: keys and values, bf16, layers, width, tokens
+	quarter := int64(64 * (prompt + tokens) / 16 * block)
+	for _, c := range []struct {
+		name    string
+		streams int
+		options engine.Options
+	}{
+		{"streams=32", 32, engine.Options{MaxSeqs: 32}},
+		{"streams=256", 256, engine.Options{MaxSeqs: 256}},
+		{"streams=256/seats=default", 256, engine.Options{}},
+		{"streams=64/cache=64", 64, engine.Options{MaxSeqs: 64, KVMemory: quarter}},
+		{"streams=256/cache=64", 256, engine.Options{MaxSeqs: 256, KVMemory: quarter}},
+	} {
+		b.Run("llama-15m/"+c.name, func(b *testing.B) {
+			e := openShape(b, "llama-15m", "Q8_0", c.options)
+			start, done, seed := time.Now(), 0, uint64(0)
+			for b.Loop() {
+				var wg sync.WaitGroup
+				for range c.streams {
+					seed++
+					s := askFor{prompt, tokens, 0, seed}.submit(b, e)
+					wg.Go(func() { follow(b, s) })
+				}
+				wg.Wait()
+				done += c.streams * tokens
+			}
+			b.ReportMetric(float64(done)/time.Since(start).Seconds(), "tokens/s")
+			b.ReportMetric(float64(e.Stats().Preemptions)/float64(done/tokens), "preemptions/stream")
+			b.ReportMetric(float64(e.Stats().RecomputedTokens)/float64(done), "recomputed/token")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}

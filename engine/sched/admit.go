@@ -71,9 +71,8 @@ func (s *Scheduler) lookup(q *seq) kv.Prefix {
 }
 
 // fits reports whether q can start now. It must find blocks for all its tokens, for its
-// whole life if it is pinned. Beside others it must also leave one block for each of
-// them and for each of its forks: so much the next tokens may take, and a sequence that
-// starts only to push another out gains nothing.
+// whole life if it is pinned. Beside others it must also leave what they and it are
+// expected to take yet: a sequence that starts only to push another out gains nothing.
 func (s *Scheduler) fits(q *seq, f kv.Prefix) bool {
 	if s.seats < q.seats() {
 		return false
@@ -85,7 +84,21 @@ func (s *Scheduler) fits(q *seq, f kv.Prefix) bool {
 		}
 		return true
 	}
-	return free >= len(s.running)+q.forks
+	for _, o := range s.running {
+		free -= s.growth(o)
+	}
+	return free >= s.growth(q)*q.seats()-1
+}
+
+// growth returns how many blocks more than for its tokens a sequence is expected to take:
+// for an answer of usual length or, once it is longer, a quarter more; at least the next.
+func (s *Scheduler) growth(q *seq) int {
+	if s.pinned(q) {
+		return 1 // the rest is reserved
+	}
+	left := max(s.usual-len(q.tokens)+len(q.req.Prompt), s.usual/4)
+	end := min(len(q.tokens)+left, q.limit())
+	return max(1, kv.Blocks(end)-kv.Blocks(len(q.tokens)))
 }
 
 // cost returns how many of the available blocks are gone once q has started.

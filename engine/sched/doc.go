@@ -17,7 +17,9 @@
 //
 //  1. admit: waiting sequences in the order of priority, then of the tokens already
 //     served to their key, then of arrival. The first that does not fit stops admission;
-//     nothing overtakes it. A sequence of higher priority may preempt lower ones.
+//     nothing overtakes it. To fit, it must leave room for what those that run are
+//     expected to take yet, by the length of answers of late: to admit what must be
+//     preempted soon only loses time. A sequence of higher priority may preempt lower ones.
 //  2. room: each decoding sequence gets the block that its next token needs; where none
 //     is left the lowest in rank is preempted. Rank is priority, then arrival.
 //  3. plan: one row for each sequence with one token left to compute, then chunks of

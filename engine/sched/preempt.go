@@ -82,17 +82,19 @@ func (s *Scheduler) preempt(q *seq) {
 // preemptFor preempts one running sequence of lower priority than q, which waits and
 // does not fit. It does so only if q could fit once all such sequences are gone.
 func (s *Scheduler) preemptFor(q *seq, f kv.Prefix) bool {
-	seats, blocks, left := s.seats, s.pool.Available()-s.reserved, len(s.running)
+	seats, blocks, left := s.seats, s.pool.Available()-s.reserved, 0
+	need := s.cost(q, f)
 	for _, v := range s.running {
 		if v.req.Priority > q.req.Priority && !s.pinned(v) {
 			seats += v.seats()
 			blocks += len(v.table.Blocks) // more than it frees where blocks are shared
-			left--
+		} else {
+			left++
+			need += s.growth(v)
 		}
 	}
-	need := s.cost(q, f)
 	if left > 0 {
-		need += left + q.forks
+		need += s.growth(q)*q.seats() - 1
 	}
 	if seats < q.seats() || blocks < need {
 		return false

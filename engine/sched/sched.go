@@ -58,6 +58,7 @@ type Scheduler struct {
 	running  []*seq
 	seats    int // of MaxSeqs, not taken
 	reserved int
+	usual    int        // tokens of an answer, of those that ended lately
 	patience int        // preemptions after which a sequence is pinned, at least 1
 	fresh    int        // waiting requests that were never admitted
 	pending  int        // samples of the batch at hand that Commit has not seen
@@ -67,6 +68,9 @@ type Scheduler struct {
 	found    []kv.Block // memory of lookup
 	total    Totals
 }
+
+// firstUsual is how long an answer is thought to get before any has ended.
+const firstUsual = 256
 
 // New returns a scheduler without requests. A Config that Validate refuses panics.
 func New(cfg Config) *Scheduler {
@@ -81,6 +85,7 @@ func New(cfg Config) *Scheduler {
 		waiting:  newQueue(),
 		running:  make([]*seq, 0, cfg.MaxSeqs),
 		seats:    cfg.MaxSeqs,
+		usual:    firstUsual,
 		patience: maxPreemptions,
 		asked:    make([]*request, 0, cfg.MaxSeqs),
 	}
@@ -124,6 +129,7 @@ func (s *Scheduler) Commit(id batch.Seq, token int32, done bool) (ended bool) {
 		s.total.Generated++
 	}
 	if done || len(q.tokens) == most {
+		s.usual += (len(q.tokens) - len(q.req.Prompt) - s.usual) / 8
 		s.end(q)
 		return true
 	}
