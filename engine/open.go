@@ -92,32 +92,16 @@ func OpenSource(src quant.Source, o Options, log *slog.Logger) (*Engine, error) 
 	return e, nil
 }
 
-// open is the recipe: kernels, program, memory, tokenizer, chat format.
+// open is the recipe: the model and, beside it, its text.
 func (m *opened) open(o Options, log *slog.Logger) (*Config, error) {
-	var err error
-	m.library = kernels.Open(o.Threads, kernels.Options{Nice: o.Nice})
-	if m.table, err = m.library.Select(o.Table, log); err != nil {
+	text := make(chan error, 1)
+	go func(meta *quant.Meta) { text <- m.openText(meta) }(m.source.Meta())
+	blocks, err := m.openModel(&o, log)
+	if err = errors.Join(err, <-text); err != nil {
 		return nil, err
 	}
-	if o.Memory == 0 {
-		if o.Memory, err = MemoryLimit("/"); err != nil {
-			return nil, err
-		}
-	}
-	if err := m.load(&o); err != nil {
-		return nil, err
-	}
-	limits, err := m.plan(&o, log)
-	if err != nil {
-		return nil, err
-	}
-	r, err := kernels.NewRunner(m.model.Program, m.table, limits)
-	if err != nil {
-		return nil, err
-	}
-	m.runner = &runner{Runner: r}
-	if err := m.openText(); err != nil {
-		return nil, err
+	if m.tok.Vocab() > m.model.Vocab {
+		return nil, fmt.Errorf("the tokenizer has %d tokens but the model's embedding has %d rows", m.tok.Vocab(), m.model.Vocab)
 	}
 	m.describe(&o)
 	return &Config{
@@ -125,9 +109,35 @@ func (m *opened) open(o Options, log *slog.Logger) (*Config, error) {
 		MaxStep: time.Duration(o.MaxStepMS) * time.Millisecond,
 		Sched: sched.Config{
 			MaxSeqs: o.MaxSeqs, MaxBatchTokens: o.BatchTokens, ChunkTokens: o.ChunkTokens, MaxContext: o.Context,
-			MaxWaiting: o.MaxWaiting, PromptLogitRows: promptLogitRows, Blocks: limits.Blocks, Model: m.info.ID,
+			MaxWaiting: o.MaxWaiting, PromptLogitRows: promptLogitRows, Blocks: blocks, Model: m.info.ID,
 		},
 	}, nil
+}
+
+// openModel makes what computes: kernels, program, memory. It returns the cache's blocks.
+func (m *opened) openModel(o *Options, log *slog.Logger) (blocks int, err error) {
+	m.library = kernels.Open(o.Threads, kernels.Options{Nice: o.Nice})
+	if m.table, err = m.library.Select(o.Table, log); err != nil {
+		return 0, err
+	}
+	if o.Memory == 0 {
+		if o.Memory, err = MemoryLimit("/"); err != nil {
+			return 0, err
+		}
+	}
+	if err := m.load(o); err != nil {
+		return 0, err
+	}
+	limits, err := m.plan(o, log)
+	if err != nil {
+		return 0, err
+	}
+	r, err := kernels.NewRunner(m.model.Program, m.table, limits)
+	if err != nil {
+		return 0, err
+	}
+	m.runner = &runner{Runner: r}
+	return limits.Blocks, nil
 }
 
 // load builds the program, and settles what depends on the model's own numbers.
@@ -197,14 +207,9 @@ func (m *opened) plan(o *Options, log *slog.Logger) (kernels.Limits, error) {
 }
 
 // openText makes the tokenizer and, if the model brings a template, the chat format.
-func (m *opened) openText() error {
-	var err error
-	meta := m.source.Meta()
+func (m *opened) openText(meta *quant.Meta) (err error) {
 	if m.tok, err = tokenizer.New(meta); err != nil {
 		return err
-	}
-	if m.tok.Vocab() > m.model.Vocab {
-		return fmt.Errorf("the tokenizer has %d tokens but the model's embedding has %d rows", m.tok.Vocab(), m.model.Vocab)
 	}
 	m.chat, err = chat.NewFormat(meta.String("tokenizer.chat_template", ""), m.tok.TokenText(m.tok.BOS()), m.tok.TokenText(m.tok.EOS()))
 	if errors.Is(err, chat.ErrNoTemplate) {
