@@ -52,7 +52,7 @@ func addVocabulary(m *quant.Meta, n int) {
 	m.Set("tokenizer.ggml.eos_token_id", uint32(2))
 }
 
-// load is what the benchmarks ask an engine.
+// askFor is what the benchmarks ask an engine.
 type askFor struct {
 	prompt, tokens int
 	temperature    float32
@@ -255,4 +255,45 @@ func BenchmarkStreams(b *testing.B) {
 			b.ReportMetric(0, "ns/op")
 		})
 	}
+}
+
+// kept is a source that outlives its engine.
+type kept struct{ quant.Source }
+
+func (kept) Close() error { return nil }
+
+// BenchmarkStart measures the time from opening a model of 1.3 GB, with 128,256 tokens, to
+// its first token.
+func BenchmarkStart(b *testing.B) {
+	s, err := findShape("llama-1b")
+	if err != nil {
+		b.Fatal(err)
+	}
+	m, err := quant.ParseMix("Q8_0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	src := newRandomModel(s, m, nil)
+	defer src.Close()
+	addVocabulary(src.meta, s.vocab)
+	for _, t := range src.Infos() {
+		if _, err := src.Tensor(t.Name); err != nil {
+			b.Fatal(err)
+		}
+	}
+	var opened, first []time.Duration
+	for b.Loop() {
+		start := time.Now()
+		e, err := engine.OpenSource(kept{src}, engine.Options{Model: s.name, KVMemory: 1 << 30}, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		opened = append(opened, time.Since(start))
+		follow(b, askFor{1, 1, 0, 1}.submit(b, e))
+		first = append(first, time.Since(start))
+		e.Close()
+	}
+	b.ReportMetric(median(opened).Seconds()*1e3, "ms-open")
+	b.ReportMetric(median(first).Seconds()*1e3, "ms-first-token")
+	b.ReportMetric(0, "ns/op")
 }
