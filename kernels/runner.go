@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"fmt"
+	"slices"
 	"unsafe"
 )
 
@@ -12,9 +13,10 @@ type Runner struct {
 	table   *Table
 	bounds  bounds
 	owned   arena
-	step    step   // every operand's memory; the reference also reads the batch there
-	rows    int    // units of the output in the last run
-	call    native // the same for the library
+	step    step       // every operand's memory; the reference also reads the batch there
+	rows    int        // units of the output in the last run
+	call    native     // the same for the library
+	pages   *populator // of the caches; nil on the reference table
 }
 
 // native is what the library reads, all of it in native memory.
@@ -51,6 +53,10 @@ func newRunner(p *Program, t *Table, l Limits, plan *Plan) (*Runner, error) {
 
 // Close frees the memory; the slice from Output is then invalid.
 func (r *Runner) Close() {
+	if r.pages != nil {
+		r.pages.close()
+		r.pages = nil
+	}
 	r.owned.free()
 	if r.call.tables != nil {
 		r.call.tables.Free()
@@ -69,6 +75,9 @@ func (r *Runner) Run(b *Batch) error {
 	if r.table.lib == nil {
 		r.runReference()
 		return nil
+	}
+	if r.pages != nil {
+		r.pages.reach(int(slices.Max(b.Slots))/BlockTokens + 1)
 	}
 	return r.runNative(b)
 }
@@ -125,7 +134,20 @@ func (r *Runner) allocate(plan *Plan) error {
 	if r.table.lib == nil {
 		return nil
 	}
+	if rows := r.caches(); len(rows) > 0 {
+		r.pages = newPopulator(rows, r.bounds.Blocks)
+	}
 	return r.allocateCall()
+}
+
+// caches lists the layers' caches.
+func (r *Runner) caches() (rows []cacheRows) {
+	for v := range r.program.Operands {
+		if k := r.program.Operands[v].Kind; k == KeyCache || k == ValueCache {
+			rows = append(rows, cacheRows{r.step.memory[v], r.step.strides[v]})
+		}
+	}
+	return rows
 }
 
 func asBytes(x []int8) []byte {
