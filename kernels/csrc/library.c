@@ -85,14 +85,14 @@ EXPORT int32_t ingot_run(ingot_run_args *a) {
 	return 0;
 }
 
-#define REPACK_ROWS 64 /* of a task */
+#define REPACK_ROWS 64 /* of a task: whole groups of 16 */
 
 static void repack_task(const void *arg, int64_t task, void *scratch) {
 	(void)scratch;
 	const ingot_repack_args *a = arg;
 	int64_t lo = task * REPACK_ROWS, hi = min64(a->rows, lo + REPACK_ROWS);
 	if (a->interleaved)
-		ingot_interleave_rows(a->dtype, a->from, a->to, a->rows, lo, hi, a->stride);
+		ingot_interleave_rows(a->dtype, a->from, a->to, lo, hi, a->stride);
 	else
 		memcpy(a->to + lo * a->stride, a->from + lo * a->stride, (size_t)((hi - lo) * a->stride));
 }
