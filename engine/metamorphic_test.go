@@ -54,6 +54,7 @@ func trials() []trial {
 	}
 	return []trial{
 		{name: "one thread", options: with(func(o *Options) { o.Threads = 1 })},
+		{name: "weights mapped", options: with(func(o *Options) { o.Weights = "map" })},
 		{name: "weights loaded", options: with(func(o *Options) { o.Weights = "load" })},
 		{name: "chunks of 1", options: with(func(o *Options) { o.ChunkTokens = 1 })},
 		{name: "chunks of 7", options: with(func(o *Options) { o.ChunkTokens = 7 }), brief: true},

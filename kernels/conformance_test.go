@@ -450,7 +450,7 @@ const routeTolerance = 8 * functionTolerance
 
 // tokenExperts multiplies each token with the weights of its experts.
 func tokenExperts(random *rand.Rand, d quant.DType, act Activations) *probe {
-	inner, outs, experts, k := innerSize(random, d), 1+random.IntN(40), 3+random.IntN(4), 1+random.IntN(3)
+	inner, outs, experts, k := innerSize(random, d), oneOf(random, 16, 32, 1+random.IntN(40)), 3+random.IntN(4), 1+random.IntN(3)
 	p := newProbe(random, inner+experts, "experts of %v [%d, %d, %d] with %v, %d a token", d, experts, outs, inner, act, k)
 	w, bias := anyWeight(random, d, experts, outs, inner), oneOf(random, Tensor{}, randomF32(random, experts, outs))
 	p.act, p.within = act, productTolerance(d, act, inner)+routeTolerance
@@ -465,7 +465,7 @@ func tokenExperts(random *rand.Rand, d quant.DType, act Activations) *probe {
 // What a slot holds comes from a first product that only picks columns, so that no
 // rounding differs there.
 func slotExperts(random *rand.Rand, d quant.DType, act Activations) *probe {
-	inner, outs, experts, k := innerSize(random, d), 1+random.IntN(40), 3+random.IntN(4), 2+random.IntN(2)
+	inner, outs, experts, k := innerSize(random, d), oneOf(random, 16, 48, 1+random.IntN(40)), 3+random.IntN(4), 2+random.IntN(2)
 	p := newProbe(random, 50+experts, "experts of %v [%d, %d, %d] with %v, %d slots", d, experts, outs, inner, act, k)
 	pick, w := randomF32(random, experts, inner, 50), anyWeight(random, d, experts, outs, inner)
 	clear(pick.Data)
