@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
@@ -9,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ingot-llm/ingot/engine/cli"
-	"github.com/ingot-llm/ingot/kernels"
 	"github.com/ingot-llm/ingot/quant"
 	"github.com/ingot-llm/ingot/quant/checkpoint"
 )
@@ -95,13 +93,11 @@ func (o *accuracyOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	lib := kernels.Open(o.threads, kernels.Options{})
-	defer lib.Close()
-	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	table, err := lib.Select(o.table, log)
+	lib, table, err := openTable(cmd, o.threads, o.table)
 	if err != nil {
-		return cli.Usagef("--table: %w", err)
+		return err
 	}
+	defer lib.Close()
 	src, err := o.open()
 	if err != nil {
 		return err

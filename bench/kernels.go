@@ -78,8 +78,7 @@ func (o *kernelOptions) run(cmd *cobra.Command) error {
 	}
 	k.lib = kernels.Open(o.threads, kernels.Options{})
 	defer k.lib.Close()
-	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	if err := k.selectTables(log); err != nil {
+	if err := k.selectTables(warnings(cmd)); err != nil {
 		return err
 	}
 	if k.peaks, err = k.lib.Measure(k.lib.Threads(), peakTime); err != nil && k.lib.Err() == nil {

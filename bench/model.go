@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -99,13 +98,11 @@ func (o *modelOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return cli.Usagef("--kv-type: %w", err)
 	}
-	lib := kernels.Open(o.threads, kernels.Options{})
-	defer lib.Close()
-	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	table, err := lib.Select(o.table, log)
+	lib, table, err := openTable(cmd, o.threads, o.table)
 	if err != nil {
-		return cli.Usagef("--table: %w", err)
+		return err
 	}
+	defer lib.Close()
 	act, err := parseActivations(o.activations, table)
 	if err != nil {
 		return err
