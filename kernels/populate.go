@@ -35,6 +35,9 @@ type cacheRows struct {
 	stride int
 }
 
+// blocks returns the memory of blocks from ... to-1.
+func (c cacheRows) blocks(from, to int) []byte { return c.data[from*c.stride : to*c.stride] }
+
 func newPopulator(caches []cacheRows, blocks int) *populator {
 	p := &populator{caches: caches, blocks: blocks, wake: make(chan struct{}, 1)}
 	p.done.Go(p.loop)
@@ -68,7 +71,7 @@ func (p *populator) loop() {
 			from := int(p.have.Load())
 			to := min(from+populateStep, p.blocks)
 			for _, c := range p.caches {
-				populate(c.data[from*c.stride : to*c.stride])
+				populate(c.blocks(from, to))
 			}
 			p.have.Store(int64(to))
 		}

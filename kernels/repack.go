@@ -34,14 +34,14 @@ func (l *Library) adopt(p *Program, interleave func(v int32) bool) error {
 	if l.err != nil {
 		return fmt.Errorf("cannot copy the weights: %w", l.err)
 	}
-	todo := p.borrowed()
-	places, size := layOut(p, todo)
+	weights := p.borrowed()
+	places, size := layOut(p, weights)
 	buf, err := NewBuf(size)
 	if err != nil {
 		return fmt.Errorf("no memory for a copy of the weights (--weights map needs none): %w", err)
 	}
 	p.owned, p.memory = append(p.owned, buf), buf
-	for i, v := range todo {
+	for i, v := range weights {
 		o := &p.Operands[v]
 		to := buf.Bytes()[places[i]:][:len(o.Data)]
 		if err := l.move(o, to, interleave(v)); err != nil {

@@ -13,9 +13,10 @@ type Runner struct {
 	table   *Table
 	bounds  bounds
 	owned   arena
-	step    step       // every operand's memory; the reference also reads the batch there
-	rows    int        // units of the output in the last run
-	call    native     // the same for the library
+	step    step   // every operand's memory; the reference also reads the batch there
+	rows    int    // units of the output in the last run
+	call    native // the same for the library
+	caches  []cacheRows
 	pages   *populator // of the caches; nil on the reference table
 }
 
@@ -93,10 +94,8 @@ func (r *Runner) Output() (data []float32, rows, width int) {
 // CopyBlock copies KV block src over block dst in every layer. A number outside the
 // limits is a bug.
 func (r *Runner) CopyBlock(src, dst int) {
-	for v := range r.program.Operands {
-		if k := r.program.Operands[v].Kind; k == KeyCache || k == ValueCache {
-			copy(r.step.raw(int32(v), dst), r.step.raw(int32(v), src))
-		}
+	for _, c := range r.caches {
+		copy(c.blocks(dst, dst+1), c.blocks(src, src+1))
 	}
 }
 
@@ -134,20 +133,10 @@ func (r *Runner) allocate(plan *Plan) error {
 	if r.table.lib == nil {
 		return nil
 	}
-	if rows := r.caches(); len(rows) > 0 {
-		r.pages = newPopulator(rows, r.bounds.Blocks)
+	if len(r.caches) > 0 {
+		r.pages = newPopulator(r.caches, r.bounds.Blocks)
 	}
 	return r.allocateCall()
-}
-
-// caches lists the layers' caches.
-func (r *Runner) caches() (rows []cacheRows) {
-	for v := range r.program.Operands {
-		if k := r.program.Operands[v].Kind; k == KeyCache || k == ValueCache {
-			rows = append(rows, cacheRows{r.step.memory[v], r.step.strides[v]})
-		}
-	}
-	return rows
 }
 
 func asBytes(x []int8) []byte {
@@ -168,6 +157,7 @@ func (r *Runner) bind(plan *Plan, activations, caches []byte) {
 			r.step.memory[v] = o.Data
 		case KeyCache, ValueCache:
 			r.step.memory[v] = caches[plan.Offsets[v]:][:r.bounds.Blocks*r.step.strides[v]]
+			r.caches = append(r.caches, cacheRows{r.step.memory[v], r.step.strides[v]})
 		default:
 			r.step.memory[v] = activations[plan.Offsets[v]:]
 		}

@@ -4,7 +4,6 @@
  * are the same in every table and for any number of rows. The panels stay in L1; sums
  * wait in scratch between panels. */
 #include "unpack_int8.h"
-#include "interleave.h"
 
 /* The register block: ROWS activation rows x VECS panels, with as many accumulators of
  * f32 as of integers. */
