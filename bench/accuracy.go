@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ingot-llm/ingot/engine/cli"
+	"github.com/ingot-llm/ingot/engine/model/shape"
 	"github.com/ingot-llm/ingot/quant"
 	"github.com/ingot-llm/ingot/quant/checkpoint"
 )
@@ -43,7 +44,7 @@ blocks do not divide the model's rows gives way as in ingot quantize; the column
 
 --shape makes a model with random weights; its tokens are the text's words, numbered
 at random. Its perplexity says little, its divergences that of rounding through as many layers:
-` + shapeNames() + ".",
+` + shape.Names(shape.All()) + ".",
 		Example: `  ingot bench accuracy --model model-f16.gguf --file wiki.valid.txt
   ingot bench accuracy --model Qwen3-0.6B/ --type Q4_0,Q8_0 --file story.txt --tokens 8192 --json
   ingot bench accuracy --shape llama-15m --file story.txt`,
@@ -131,7 +132,7 @@ func (o *accuracyOptions) open() (quant.Source, error) {
 	if o.model != "" {
 		return checkpoint.Open(o.model)
 	}
-	s, err := findShape(o.shape)
+	s, err := shape.Find(o.shape)
 	if err != nil {
 		return nil, cli.Usagef("--shape: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/ingot-llm/ingot/engine/cli"
+	"github.com/ingot-llm/ingot/engine/model/shape"
 	"github.com/ingot-llm/ingot/kernels"
 	"github.com/ingot-llm/ingot/quant"
 	"github.com/ingot-llm/ingot/quant/quanttest"
@@ -89,7 +90,7 @@ func TestAccuracyShape(t *testing.T) {
 		t.Fatalf("results %+v", all)
 	}
 	mix, _ := quant.ParseMix("F32")
-	r := newRandomModel(small(shapes[0]), mix, nil)
+	r := newRandomModel(small(shape.All()[0]), mix, nil)
 	defer r.Close()
 	r.distinct = math.MaxInt
 	embd, err := r.Tensor("token_embd.weight")

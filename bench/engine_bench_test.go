@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ingot-llm/ingot/engine"
+	"github.com/ingot-llm/ingot/engine/model/shape"
 	"github.com/ingot-llm/ingot/engine/sample"
 	"github.com/ingot-llm/ingot/quant"
 )
@@ -16,7 +17,7 @@ import (
 // openShape starts an engine on random weights of a shape, with a vocabulary of its size.
 func openShape(b *testing.B, name, mix string, o engine.Options) *engine.Engine {
 	b.Helper()
-	s, err := findShape(name)
+	s, err := shape.Find(name)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -25,7 +26,7 @@ func openShape(b *testing.B, name, mix string, o engine.Options) *engine.Engine 
 		b.Fatal(err)
 	}
 	src := newRandomModel(s, m, nil)
-	addVocabulary(src.meta, s.vocab)
+	addVocabulary(src.meta, s.Vocab)
 	o.Model = name
 	e, err := engine.OpenSource(src, o, nil)
 	if err != nil {
@@ -266,7 +267,7 @@ func (kept) Close() error { return nil }
 // BenchmarkStart measures the time from opening a model of 1.3 GB, with 128,256 tokens, to
 // its first token.
 func BenchmarkStart(b *testing.B) {
-	s, err := findShape("llama-1b")
+	s, err := shape.Find("llama-1b")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -276,7 +277,7 @@ func BenchmarkStart(b *testing.B) {
 	}
 	src := newRandomModel(s, m, nil)
 	defer src.Close()
-	addVocabulary(src.meta, s.vocab)
+	addVocabulary(src.meta, s.Vocab)
 	for _, t := range src.Infos() {
 		if _, err := src.Tensor(t.Name); err != nil {
 			b.Fatal(err)
@@ -285,7 +286,7 @@ func BenchmarkStart(b *testing.B) {
 	var opened, first []time.Duration
 	for b.Loop() {
 		start := time.Now()
-		e, err := engine.OpenSource(kept{src}, engine.Options{Model: s.name, KVMemory: 1 << 30}, nil)
+		e, err := engine.OpenSource(kept{src}, engine.Options{Model: s.Name, KVMemory: 1 << 30}, nil)
 		if err != nil {
 			b.Fatal(err)
 		}

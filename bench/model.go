@@ -13,6 +13,7 @@ import (
 	"github.com/ingot-llm/ingot/engine"
 	"github.com/ingot-llm/ingot/engine/cli"
 	"github.com/ingot-llm/ingot/engine/model"
+	"github.com/ingot-llm/ingot/engine/model/shape"
 	"github.com/ingot-llm/ingot/kernels"
 	"github.com/ingot-llm/ingot/quant"
 	"github.com/ingot-llm/ingot/quant/checkpoint"
@@ -41,7 +42,7 @@ for each size of batch (decode). Beside it stands the limit: what the machine's
 memory and arithmetic, as measured, allow at most.
 
 --shape makes a model with random weights in memory, so no file is needed:
-` + shapeNames() + ".",
+` + shape.Names(shape.All()) + ".",
 		Example: `  ingot bench model --shape smol-135m --type Q4_0 --prompt 512 --gen 64 --batch 1,8,16
   ingot bench model --model model.gguf --threads 2 --json
   ingot bench model --shape llama-1b --context 8192 --kv-type q8_0   # decoding a long context`,
@@ -161,7 +162,7 @@ func (o *modelOptions) open(p *cli.Progress) (quant.Source, error) {
 	if o.model != "" {
 		return checkpoint.Open(o.model)
 	}
-	s, err := findShape(o.shape)
+	s, err := shape.Find(o.shape)
 	if err != nil {
 		return nil, cli.Usagef("--shape: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/ingot-llm/ingot/engine/cli"
+	"github.com/ingot-llm/ingot/engine/model/shape"
 	"github.com/ingot-llm/ingot/kernels"
 	"github.com/ingot-llm/ingot/quant"
 )
@@ -30,10 +31,13 @@ type randomModel struct {
 
 // newRandomModel returns the model of shape s in the mix m, for measuring speed: its
 // tensors have tileRows distinct rows. p, which may be nil, is told as they are made.
-func newRandomModel(s shape, m quant.Mix, p *cli.Progress) *randomModel {
-	r := &randomModel{meta: s.meta(m), infos: s.tensors(m), distinct: tileRows, made: map[string]*kernels.Buf{}, progress: p}
-	for _, t := range r.infos {
-		r.bytes += int64(dataBytes(t))
+func newRandomModel(s shape.Shape, m quant.Mix, p *cli.Progress) *randomModel {
+	r := &randomModel{meta: s.Meta(), infos: s.Tensors(), distinct: tileRows, made: map[string]*kernels.Buf{}, progress: p}
+	r.meta.Set("general.file_type", m.FileType)
+	for i := range r.infos {
+		t := &r.infos[i]
+		t.DType = m.TypeFor(quant.TensorFacts{Name: t.Name, Shape: t.Shape, Layers: s.Layers, Experts: s.Experts, GQA: s.Heads / s.KVHeads, Tied: s.Tied})
+		r.bytes += int64(dataBytes(*t))
 	}
 	return r
 }
