@@ -131,7 +131,8 @@ func (x *exporter) link(l link, t quant.Tensor, m model) error {
 	return nil
 }
 
-// put adds a piece to its tensor, which the first piece makes.
+// put adds a piece to its tensor, which the first piece makes. One piece that needs F32
+// makes all of the tensor F32.
 func (x *exporter) put(t safetensors.Tensor, p Piece) {
 	i, ok := x.byName[t.Name]
 	if !ok {
@@ -139,6 +140,9 @@ func (x *exporter) put(t safetensors.Tensor, p Piece) {
 		x.byName[t.Name] = i
 		x.Tensors = append(x.Tensors, t)
 		x.pieces = append(x.pieces, nil)
+	}
+	if t.DType == "F32" {
+		x.Tensors[i].DType = "F32"
 	}
 	x.pieces[i] = append(x.pieces[i], p)
 }
@@ -166,9 +170,9 @@ func (x *exporter) unpermute(p *Piece, t quant.Tensor) error {
 }
 
 // dtype returns the type of a tensor in the directory: the Export's, but F32 for a
-// vector that it would round.
+// vector, or a stack of biases, that it would round.
 func (x *exporter) dtype(t quant.Tensor, p Piece) (string, error) {
-	if len(t.Shape) == 1 && x.float != quant.F32 && t.DType == quant.F32 {
+	if inF32(t.Name, t.Shape) && x.float != quant.F32 && t.DType == quant.F32 {
 		exact, err := x.exact(t, p)
 		if err != nil {
 			return "", err

@@ -270,11 +270,13 @@ func (b *binder) part(l link, raw safetensors.Tensor) error {
 // target returns the type a tensor has in GGUF: norms, biases and all other vectors
 // are F32, the rest is as it lies.
 func target(name string, t quant.Tensor) quant.DType {
-	if len(t.Shape) == 1 || strings.HasSuffix(name, ".bias") {
+	if inF32(name, t.Shape) {
 		return quant.F32
 	}
 	return t.DType
 }
+
+func inF32(name string, shape []int) bool { return len(shape) == 1 || strings.HasSuffix(name, ".bias") }
 
 func (b *binder) blocks(l link, blocks safetensors.Tensor) error {
 	scales, ok := b.file.Lookup(l.hf + scalesSuffix)
