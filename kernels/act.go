@@ -24,6 +24,8 @@ const (
 // The reference computes in float64 and rounds once.
 var opAct = register(op{name: "act", code: 13, ref: actRef, inPlace: true})
 
+func init() { opAct.grad = actGrad }
+
 func actRef(s *step, in *Instr) {
 	s.each(in, func(x float32) float32 { return float32(Act(in.I[0]).of(float64(x))) })
 }

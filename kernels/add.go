@@ -4,6 +4,8 @@ package kernels
 // out0 may be in0. The same bits in every table.
 var opAdd = register(op{name: "add", code: 10, ref: addRef, inPlace: true})
 
+func init() { opAdd.grad = addGrad }
+
 func addRef(s *step, in *Instr) {
 	for r := range s.count(in.Out[0]) {
 		x, y, z := s.row(in.In[0], r), s.row(in.In[1], r), s.row(in.Out[0], r)

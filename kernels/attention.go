@@ -9,7 +9,7 @@ import (
 
 // ATTENTION over the layer's paged cache.
 //
-//	out0 [T, H*Dv] ; in0 q [T, H*Dk] f32 ; in1 K cache ; in2 V cache ; in3 sinks [H] f32 or absent
+//	out0 [T, H*Dv] ; out1 [T, H] f32 or absent: m + log(l) ; in0 q [T, H*Dk] f32 ; in1 K cache ; in2 V cache ; in3 sinks [H] f32 or absent
 //	i0 H, i1 KVH, i2 Dk, i3 Dv, i4 window (0: all), i5 causal ; f0 scale, f1 softcap (0: none)
 //
 // Row t of sequence s at position p sees the keys lo ... hi: hi is p, or the sequence's
@@ -35,6 +35,8 @@ var opAttention = register(op{name: "attention", code: 9, ref: attentionRef, flo
 	return 2 * int64(in.I[0]) * int64(in.I[2]+in.I[3]) * int64(context)
 }})
 
+func init() { opAttention.grad = attentionGrad }
+
 func attentionRef(s *step, in *Instr) {
 	a := newAttention(s, in)
 	for seq := range s.batch.SeqLen {
@@ -42,7 +44,10 @@ func attentionRef(s *step, in *Instr) {
 		for t := first; t < end; t++ {
 			q, y := s.row(in.In[0], t), s.row(in.Out[0], t)
 			for h := range int(in.I[0]) {
-				a.head(y[h*a.dv:][:a.dv], q[h*a.dk:][:a.dk], seq, t, h)
+				lse := a.head(y[h*a.dv:][:a.dv], q[h*a.dk:][:a.dk], seq, t, h)
+				if in.Out[1] >= 0 {
+					s.row(in.Out[1], t)[h] = lse
+				}
 			}
 		}
 	}
@@ -75,8 +80,9 @@ func newAttention(s *step, in *Instr) *attention {
 	return a
 }
 
-// head writes query head h of row t to y [Dv].
-func (a *attention) head(y, q []float32, seq, t, h int) {
+// head writes query head h of row t to y [Dv] and returns the logarithm of the sum of
+// exp(s_j), and of the sink's.
+func (a *attention) head(y, q []float32, seq, t, h int) (lse float32) {
 	lo, hi := a.visible(seq, t)
 	m, l := float32(math.Inf(-1)), float32(0)
 	if a.sinks != nil {
@@ -93,6 +99,7 @@ func (a *attention) head(y, q []float32, seq, t, h int) {
 	for d := range y {
 		y[d] /= l
 	}
+	return m + float32(math.Log(float64(l)))
 }
 
 // visible returns the first and the last key that row t sees.
@@ -200,8 +207,12 @@ func (b *Builder) Attention(layer int, q, k, v Value, a AttentionArgs) Value {
 		causal = 0
 	}
 	y := b.like(q, a.Heads*a.VDim)
+	out := results(y)
+	if b.grads != nil {
+		out = results(y, b.like(q, a.Heads))
+	}
 	b.emit(opAttention, Instr{
-		Out: results(y), In: reads(q, keys, values, b.vector(name, a.Sinks, a.Heads)),
+		Out: out, In: reads(q, keys, values, b.vector(name, a.Sinks, a.Heads)),
 		I: [8]int32{int32(a.Heads), int32(a.KVHeads), int32(a.KDim), int32(a.VDim), int32(a.Window), causal},
 		F: [4]float32{a.Scale, a.Softcap},
 	})

@@ -14,12 +14,14 @@ type Batch struct {
 	TableStart []int32 // [S+1] first entry of each sequence in Tables
 	Tables     []int32 // block ids in order of position
 	LogitRows  []int32 // [R] rows whose logits are wanted
+	Targets    []int32 // [R] the token that follows each of them: of programs with a loss
 }
 
 // bounds are the values that a program and its limits allow in a batch.
 type bounds struct {
 	Limits
 	vocab, positions int // rows of the embedding tables, -1 without one
+	classes          int // columns of the loss's logits, 0 without a loss
 	cached           bool
 }
 
@@ -38,6 +40,14 @@ func (b *Batch) check(l *bounds) error {
 	}
 	if err := within("LogitRows", b.LogitRows, t); err != nil {
 		return err
+	}
+	if l.classes > 0 {
+		if err := sameLength("Targets", b.Targets, len(b.LogitRows)); err != nil {
+			return err
+		}
+		if err := within("Targets", b.Targets, l.classes); err != nil {
+			return err
+		}
 	}
 	if err := b.checkTokens(l); err != nil {
 		return err

@@ -34,6 +34,7 @@ type Builder struct {
 	packs   map[packKey]Value
 	tables  map[string]Value // rotary tables by their arguments
 	weights map[weightKey]Value
+	grads   *gradients // nil unless the program trains
 }
 
 type packKey struct {

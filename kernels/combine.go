@@ -8,6 +8,8 @@ package kernels
 // The same bits in every table.
 var opCombine = register(op{name: "combine", code: 17, ref: combineRef})
 
+func init() { opCombine.grad = combineGrad }
+
 func combineRef(s *step, in *Instr) {
 	k := int(in.I[0])
 	for t := range s.batch.Tokens {

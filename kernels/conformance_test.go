@@ -126,7 +126,7 @@ func runSteps(t *testing.T, p *probe, table *Table, steps []Batch) (out []float3
 func repackedProgram(t *testing.T, p *probe, table *Table) *Program {
 	t.Helper()
 	program := p.program()
-	if err := table.lib.Repack(program); err != nil {
+	if err := table.lib.Repack(program, table); err != nil {
 		t.Fatalf("%s: %v", p.name, err)
 	}
 	return program

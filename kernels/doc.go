@@ -13,6 +13,9 @@
 // the other rows, the number of threads, or how a sequence was cut into batches. Each
 // table keeps this; two tables agree within the tolerance that an operation states.
 //
+// A Builder that trains (Builder.Train) appends, behind the same forward pass, the loss and
+// the gradient of every weight, which each operation's file derives beside the operation.
+//
 // A step costs one call of the library, with one pointer, and no Go allocation. C sees
 // native memory and mapped files only.
 package kernels

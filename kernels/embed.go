@@ -14,6 +14,8 @@ const (
 // A row outside the table is refused before the call (Batch).
 var opEmbed = register(op{name: "embed", code: 0, ref: embedRef})
 
+func init() { opEmbed.grad = embedGrad }
+
 func embedRef(s *step, in *Instr) {
 	for t := range s.batch.Tokens {
 		y := s.row(in.Out[0], t)

@@ -14,6 +14,8 @@ var opExpertLinear = register(op{name: "expert_linear", code: 16, ref: expertLin
 	return 2 * int64(in.I[3]) * int64(p.Operands[in.In[1]].Cols)
 }})
 
+func init() { opExpertLinear.grad = expertGrad }
+
 func expertLinearRef(s *step, in *Instr) {
 	bias := s.vector(in.In[2])
 	slots := s.slotsByExpert(in)

@@ -5,6 +5,8 @@ package kernels
 //	in0 gate, in1 up [n, F] ; i0 Act ; SwiGLUClamped: f0 alpha, f1 limit
 var opGLU = register(op{name: "glu", code: 14, ref: gluRef, inPlace: true})
 
+func init() { opGLU.grad = gluGrad }
+
 func gluRef(s *step, in *Instr) {
 	for r := range s.count(in.Out[0]) {
 		gate, up, y := s.row(in.In[0], r), s.row(in.In[1], r), s.row(in.Out[0], r)

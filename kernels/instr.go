@@ -1,6 +1,10 @@
 package kernels
 
-import "github.com/ingot-llm/ingot/quant"
+import (
+	"fmt"
+
+	"github.com/ingot-llm/ingot/quant"
+)
 
 // BlockTokens is the number of tokens whose keys and values one KV block holds.
 const BlockTokens = 16
@@ -8,8 +12,11 @@ const BlockTokens = 16
 // The forms of packed activations, beside quant's types for weights. Their layout is
 // private to a table.
 const (
-	PackBF16 quant.DType = 1000 // rounded to bf16
-	PackInt8 quant.DType = 1001 // int8 with a scale per 32 columns
+	PackBF16    quant.DType = 1000 // rounded to bf16
+	PackInt8    quant.DType = 1001 // int8 with a scale per 32 columns
+	PackRows    quant.DType = 1002 // gradients in rows, rounded to bf16
+	PackCols    quant.DType = 1003 // gradients in columns, rounded to bf16
+	PackColsF32 quant.DType = 1004 // gradients in columns, f32
 )
 
 // Per says what the number of rows of an operand is proportional to.
@@ -22,7 +29,33 @@ const (
 	PerSeq              // the S sequences
 )
 
-func (p Per) String() string { return [...]string{"", "T", "R", "S"}[p] }
+// windowRows is how many rows of logits the loss takes at a time, so that all of them
+// never lie in memory together: W is read once per window, so that it should not be few.
+const windowRows = 512
+
+// window returns the Per of rows i*windowRows ... of p's, up to windowRows of them.
+func (p Per) window(i int) Per { return p | Per(i+1)<<8 }
+
+// split returns what p counts, and which window of it: -1 for all rows.
+func (p Per) split() (unit Per, window int) { return p & 0xff, int(p>>8) - 1 }
+
+// of returns how many of n units p counts.
+func (p Per) of(n int) int {
+	if _, w := p.split(); w >= 0 {
+		return min(max(n-w*windowRows, 0), windowRows)
+	}
+	return n
+}
+
+// String returns the letter of the unit, for a window with its number.
+func (p Per) String() string {
+	unit, window := p.split()
+	name := [...]string{"", "T", "R", "S"}[unit]
+	if window >= 0 {
+		name += fmt.Sprint(window)
+	}
+	return name
+}
 
 // Instr is one operation of a program, as the native library reads it (ingot_instr in
 // csrc/ingot.h). Out and In are operands' numbers, -1 where absent; the meaning of I
@@ -52,7 +85,7 @@ type nativeBatch struct {
 	_                            int32
 	tokens, positions, slots     uintptr
 	rowStart, seqLen, tableStart uintptr
-	tables, logitRows            uintptr
+	tables, logitRows, targets   uintptr
 }
 
 type runArgs struct {
@@ -95,8 +128,28 @@ type limitsArgs struct {
 	amxBf16Flops, amxInt8Ops float64
 }
 
+type adamwArgs struct {
+	lib                uintptr
+	master, m, v, grad uintptr
+	rounded            uintptr
+	n                  int64
+	table              int32
+	_                  int32
+	lr, beta1, beta2   float32
+	eps, decay, scale  float32
+	correct1, correct2 float32
+}
+
+type squaresArgs struct {
+	lib, x uintptr
+	n      int64
+	table  int32
+	_      int32
+	sum    float64
+}
+
 // abi is INGOT_ABI: the library refuses a caller of another one.
-const abi = 2
+const abi = 3
 
 // nativeErrors are the library's INGOT_ERR_* codes, negated.
 var nativeErrors = [...]string{

@@ -10,6 +10,8 @@ import "math"
 // differences, each sum in 16 lanes (lanes.go).
 var opLayerNorm = register(op{name: "layernorm", code: 3, ref: layerNormRef})
 
+func init() { opLayerNorm.grad = layerNormGrad }
+
 func layerNormRef(s *step, in *Instr) {
 	w, bias := s.vector(in.In[1]), s.vector(in.In[2])
 	for r := range s.count(in.Out[0]) {

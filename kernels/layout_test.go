@@ -19,6 +19,7 @@ var mirrors = map[string]any{
 	"ingot_operand": nativeOperand{}, "ingot_instr": Instr{}, "ingot_batch": nativeBatch{},
 	"ingot_run_args": runArgs{}, "ingot_open_args": openArgs{},
 	"ingot_pack_size_args": packSizeArgs{}, "ingot_repack_args": repackArgs{}, "ingot_limits_args": limitsArgs{},
+	"ingot_adamw_args": adamwArgs{}, "ingot_squares_args": squaresArgs{},
 }
 
 // constants are the numbers that Go and C share.

@@ -31,6 +31,8 @@ var opLinear = register(op{name: "linear", code: 5, ref: linearRef, flops: func(
 	return 2 * int64(w.Rows) * int64(w.Cols)
 }})
 
+func init() { opLinear.grad = linearGrad }
+
 func linearRef(s *step, in *Instr) {
 	bias := s.vector(in.In[2])
 	rows := s.count(in.Out[0])

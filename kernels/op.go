@@ -14,13 +14,18 @@ type op struct {
 	// that element of in[0] alone.
 	inPlace bool
 
+	// grad appends the instructions that turn the gradient of in's results into those of
+	// what it reads: it emits operations and computes nothing. nil where the results do
+	// not change smoothly with anything.
+	grad func(g *gradients, in Instr)
+
 	// flops counts the floating-point operations for one row of out[0]; nil counts as
 	// none. context is the number of keys that a token sees.
 	flops func(p *Program, in *Instr, context int) int64
 }
 
 // ops is indexed by code; each operation's file adds its own.
-var ops [19]*op
+var ops [42]*op
 
 func register(o op) *op {
 	if ops[o.code] != nil {

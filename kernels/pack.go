@@ -16,6 +16,8 @@ import (
 // values followed by the scales in f32.
 var opPack = register(op{name: "pack", code: 4, ref: packRef})
 
+func init() { opPack.grad = packGradient }
+
 func packRef(s *step, in *Instr) {
 	cols := s.operands[in.Out[0]].Cols
 	sums := make([]int32, (cols+quant.ActBlock-1)/quant.ActBlock)
@@ -34,7 +36,7 @@ func packRef(s *step, in *Instr) {
 }
 
 // packed reports whether d is a form of packed activations.
-func packed(d quant.DType) bool { return d == PackBF16 || d == PackInt8 }
+func packed(d quant.DType) bool { return d >= PackBF16 && d <= PackColsF32 }
 
 // packedRow returns the bytes of a row in the reference's layout.
 func packedRow(cols int, d quant.DType) int {

@@ -11,7 +11,8 @@ type Limits struct {
 }
 
 func (l Limits) units(p Per) int {
-	return map[Per]int{Fixed: 1, PerToken: l.Tokens, PerLogit: l.LogitRows, PerSeq: l.Seqs}[p]
+	unit, _ := p.split()
+	return p.of(map[Per]int{Fixed: 1, PerToken: l.Tokens, PerLogit: l.LogitRows, PerSeq: l.Seqs}[unit])
 }
 
 // Plan says where every buffer of a program lies. It is plain data; memory is taken by
@@ -39,7 +40,7 @@ func (p *Program) Plan(l Limits, t *Table) *Plan {
 		o := &p.Operands[v]
 		switch h := home[p.root(Value(v))]; {
 		case h >= 0 && o.Kind == View:
-			plan.Offsets[v] = plan.lives[h].offset + 4*o.From
+			plan.Offsets[v] = plan.lives[h].offset + p.viewOffset(o)
 		case h >= 0:
 			plan.Offsets[v] = plan.lives[h].offset
 		case o.Kind == KeyCache || o.Kind == ValueCache:
@@ -48,6 +49,12 @@ func (p *Program) Plan(l Limits, t *Table) *Plan {
 		}
 	}
 	return plan
+}
+
+// viewOffset returns where a view begins in its base.
+func (p *Program) viewOffset(o *Operand) int {
+	_, window := o.Per.split()
+	return 4*o.From + max(window, 0)*windowRows*p.stride(o)
 }
 
 // root returns the operand whose memory v lies in.
@@ -81,7 +88,11 @@ func (p *Program) homes(l Limits, t *Table, plan *Plan) []int {
 	for i := range p.Instrs {
 		in := &p.Instrs[i]
 		for _, v := range in.Out {
-			if v < 0 || home[v] >= 0 {
+			if v < 0 || p.Operands[v].Kind == Gradient {
+				continue
+			}
+			v = int32(p.root(Value(v)))
+			if home[v] >= 0 {
 				continue
 			}
 			if x, ok := p.inPlace(in, v, i, last); ok {
@@ -100,7 +111,7 @@ func (p *Program) homes(l Limits, t *Table, plan *Plan) []int {
 // a whole activation of the same shape that nothing reads afterwards.
 func (p *Program) inPlace(in *Instr, v int32, i int, last []int) (x int32, ok bool) {
 	x = in.In[0]
-	if !ops[in.Op].inPlace || v != in.Out[0] || last[x] != i {
+	if x < 0 || !ops[in.Op].inPlace || v != in.Out[0] || last[x] != i {
 		return 0, false
 	}
 	from, to := &p.Operands[x], &p.Operands[v]

@@ -18,6 +18,8 @@ const (
 // bits in every table.
 var opPool = register(op{name: "pool", code: 18, ref: poolRef})
 
+func init() { opPool.grad = poolGrad }
+
 func poolRef(s *step, in *Instr) {
 	for seq := range s.batch.SeqLen {
 		first, end := int(s.batch.RowStart[seq]), int(s.batch.RowStart[seq+1])

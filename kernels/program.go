@@ -21,6 +21,7 @@ const (
 	View                   // columns of an activation, in its memory
 	KeyCache               // K of a layer; the Runner owns it
 	ValueCache             // V of a layer
+	Gradient               // of a weight, in Data: the run adds to it
 )
 
 // Operand describes an array of a program. Weights have Rows rows; activations have
@@ -33,8 +34,8 @@ type Operand struct {
 	Rows  int
 	Cols  int
 	Base  Value  // of a View: the activation it looks at
-	From  int    // of a View: its first column; of a cache: its layer
-	Data  []byte // of a Weight: native or mapped memory, read-only
+	From  int    // of a View: its first column (its first row is its Per's); of a cache: its layer
+	Data  []byte // of a Weight: native or mapped memory, read-only; of a Gradient: native memory
 	// Interleaved: Data holds the form that Repack gives it, which native tables read.
 	Interleaved bool
 }
@@ -120,7 +121,8 @@ func (p *Program) FLOPs(tokens, logits, context int) int64 {
 		in := &p.Instrs[i]
 		if f := ops[in.Op].flops; f != nil {
 			out := p.Operands[in.Out[0]]
-			units := map[Per]int{PerToken: tokens, PerLogit: logits, PerSeq: 1}[out.Per]
+			unit, _ := out.Per.split()
+			units := out.Per.of(map[Per]int{Fixed: 1, PerToken: tokens, PerLogit: logits, PerSeq: 1}[unit])
 			n += int64(units*out.Rows) * f(p, in, context)
 		}
 	}
@@ -202,6 +204,8 @@ func (p *Program) reference(v int32) string {
 	switch o.Kind {
 	case Weight:
 		return fmt.Sprintf("%s %v [%d, %d]", o.Name, o.DType, o.Rows, o.Cols)
+	case Gradient:
+		return fmt.Sprintf("d(%s) [%d, %d]", o.Name, o.Rows, o.Cols)
 	case View:
 		return fmt.Sprintf("%%%d[:, %d:%d]", o.Base, o.From, o.From+o.Cols)
 	case KeyCache:
@@ -218,6 +222,10 @@ func typeName(d quant.DType) string {
 		return "packed bf16"
 	case PackInt8:
 		return "packed int8"
+	case PackRows:
+		return "packed rows"
+	case PackCols, PackColsF32:
+		return "packed columns"
 	}
 	return d.String()
 }

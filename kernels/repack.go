@@ -24,11 +24,13 @@ const interleaveRows = 16
 // a step reads them. The source of the weights is no longer read. No Runner of p may exist.
 func (l *Library) Load(p *Program) error { return l.adopt(p, func(int32) bool { return false }) }
 
-// Repack is Load with the weights that only int8 products and embeddings read
-// interleaved: of each 16 rows, unit after unit (a number of 1, 2 or 4 bytes) lies side
+// Repack is Load for table t with the weights that only int8 products and embeddings read
+// interleaved, and bf16 ones where t multiplies pairs of them: of each 16 rows, unit after unit (a number of 1, 2 or 4 bytes) lies side
 // by side, so that a product reads one run of bytes in order and need not transpose
-// them. The bits of every result stay the same; only native tables can run p afterwards.
-func (l *Library) Repack(p *Program) error { return l.adopt(p, p.interleaves) }
+// them. The bits of every result stay the same; only t, or another native table if none is bf16, can run p afterwards.
+func (l *Library) Repack(p *Program, t *Table) error {
+	return l.adopt(p, func(v int32) bool { return p.interleaves(v, t) })
+}
 
 func (l *Library) adopt(p *Program, interleave func(v int32) bool) error {
 	if l.err != nil {
@@ -79,9 +81,10 @@ func layOut(p *Program, weights []int32) (places []int, size int) {
 
 // interleaves reports whether a product reads weight v, and every reader can take it
 // interleaved.
-func (p *Program) interleaves(v int32) bool {
+func (p *Program) interleaves(v int32, t *Table) bool {
 	o := &p.Operands[v]
-	if o.Rows < interleaveRows || !slices.Contains(interleavable, o.DType) {
+	pairs := o.DType == quant.BF16 && o.Cols%2 == 0 && t.Name == pairsTable
+	if o.Rows < interleaveRows || !pairs && !slices.Contains(interleavable, o.DType) {
 		return false
 	}
 	product := false
@@ -103,11 +106,24 @@ func (p *Program) readsInterleaved(in *Instr, v int32) bool {
 	case opEmbed.code:
 		return true
 	case opLinear.code:
-		return in.In[1] == v && p.Operands[in.In[0]].DType == PackInt8
+		return in.In[1] == v && p.meetsInterleaved(in.In[0], v)
 	case opExpertLinear.code: // an expert's rows must not share a group with the next one's
-		return in.In[1] == v && p.Operands[in.In[0]].DType == PackInt8 && in.I[3]%interleaveRows == 0
+		return in.In[1] == v && p.meetsInterleaved(in.In[0], v) && in.I[3]%interleaveRows == 0
 	}
 	return false
+}
+
+// pairsTable is the one table whose bf16 products read interleaved weights.
+const pairsTable = "avx512_bf16"
+
+// meetsInterleaved reports whether activations x are of the form that meets weight v
+// interleaved.
+func (p *Program) meetsInterleaved(x, v int32) bool {
+	want := PackInt8
+	if p.Operands[v].DType == quant.BF16 {
+		want = PackBF16
+	}
+	return p.Operands[x].DType == want
 }
 
 // move copies a weight to memory of its size, with all threads.

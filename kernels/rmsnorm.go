@@ -9,6 +9,8 @@ import "math"
 // Zhang & Sennrich 2019. The sum of squares is taken in 16 lanes (lanes.go).
 var opRMSNorm = register(op{name: "rmsnorm", code: 2, ref: rmsNormRef})
 
+func init() { opRMSNorm.grad = rmsNormGrad }
+
 func rmsNormRef(s *step, in *Instr) {
 	d, w := int(in.I[0]), s.vector(in.In[1])
 	for r := range s.count(in.Out[0]) {

@@ -19,6 +19,8 @@ const (
 // rounded before the addition, in every table: the bits are the same.
 var opRoPE = register(op{name: "rope", code: 7, ref: ropeRef})
 
+func init() { opRoPE.grad = ropeGrad }
+
 func ropeRef(s *step, in *Instr) {
 	d, r := int(in.I[1]), int(in.I[2])
 	for t := range s.batch.Tokens {

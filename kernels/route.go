@@ -15,6 +15,8 @@ import (
 // the sum of the k weights where i1 is set, times scale.
 var opRoute = register(op{name: "route", code: 15, ref: routeRef})
 
+func init() { opRoute.grad = routeGrad }
+
 func routeRef(s *step, in *Instr) {
 	for t := range s.batch.Tokens {
 		logits, ids, weights := s.row(in.In[0], t), s.ids(in.Out[0], t), s.row(in.Out[1], t)

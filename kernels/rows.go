@@ -3,6 +3,8 @@ package kernels
 // ROWS: out0 [R, D] = in0 [T, D] at the batch's LogitRows.
 var opRows = register(op{name: "rows", code: 1, ref: rowsRef})
 
+func init() { opRows.grad = rowsGrad }
+
 func rowsRef(s *step, in *Instr) {
 	for r, t := range s.batch.LogitRows {
 		copy(s.row(in.Out[0], r), s.row(in.In[0], int(t)))

@@ -43,7 +43,7 @@ func NewRunner(p *Program, t *Table, l Limits) (*Runner, error) {
 
 func newRunner(p *Program, t *Table, l Limits, plan *Plan) (*Runner, error) {
 	r := &Runner{program: p, table: t, bounds: bounds{
-		Limits: l, vocab: p.limitOf(embedTokens), positions: p.limitOf(embedPositions), cached: len(p.Layers) > 0,
+		Limits: l, vocab: p.limitOf(embedTokens), positions: p.limitOf(embedPositions), cached: len(p.Layers) > 0, classes: p.classes(),
 	}}
 	if err := r.allocate(plan); err != nil {
 		r.Close()
@@ -153,13 +153,15 @@ func (r *Runner) bind(plan *Plan, activations, caches []byte) {
 		o := &p.Operands[v]
 		r.step.strides[v] = p.stride(o)
 		switch o.Kind {
-		case Weight:
+		case Weight, Gradient:
 			r.step.memory[v] = o.Data
 		case KeyCache, ValueCache:
 			r.step.memory[v] = caches[plan.Offsets[v]:][:r.bounds.Blocks*r.step.strides[v]]
 			r.caches = append(r.caches, cacheRows{r.step.memory[v], r.step.strides[v]})
 		default:
-			r.step.memory[v] = activations[plan.Offsets[v]:]
+			if at := plan.Offsets[v]; at >= 0 && at < len(activations) { // else nothing writes it
+				r.step.memory[v] = activations[at:]
+			}
 		}
 	}
 }

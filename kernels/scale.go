@@ -3,6 +3,8 @@ package kernels
 // SCALE: out0 = f0 * in0, elementwise. out0 may be in0. The same bits in every table.
 var opScale = register(op{name: "scale", code: 11, ref: scaleRef, inPlace: true})
 
+func init() { opScale.grad = scaleGrad }
+
 func scaleRef(s *step, in *Instr) {
 	s.each(in, func(x float32) float32 { return in.F[0] * x })
 }

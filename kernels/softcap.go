@@ -5,6 +5,8 @@ import "math"
 // SOFTCAP: out0 = f0 * tanh(in0 / f0), elementwise (Gemma 2). out0 may be in0.
 var opSoftcap = register(op{name: "softcap", code: 12, ref: softcapRef, inPlace: true})
 
+func init() { opSoftcap.grad = softcapGrad }
+
 func softcapRef(s *step, in *Instr) {
 	s.each(in, func(x float32) float32 { return softcap(x, in.F[0]) })
 }

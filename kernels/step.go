@@ -22,13 +22,13 @@ func (s *step) count(v int32) int {
 }
 
 func (s *step) units(p Per) int {
-	switch p {
+	switch unit, _ := p.split(); unit {
 	case PerToken:
-		return len(s.batch.Tokens)
+		return p.of(len(s.batch.Tokens))
 	case PerLogit:
-		return len(s.batch.LogitRows)
+		return p.of(len(s.batch.LogitRows))
 	case PerSeq:
-		return len(s.batch.SeqLen)
+		return p.of(len(s.batch.SeqLen))
 	}
 	return 1
 }

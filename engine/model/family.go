@@ -86,6 +86,9 @@ type Options struct {
 	// Context that sequences may reach, which decides between the short and the long
 	// factors of LongRoPE; 0 = as trained.
 	Context int
+	// Train, where it is given, makes a program that trains: its output is the loss of each
+	// row of logits (kernels.Training).
+	Train *kernels.Training
 }
 
 // Load builds the program of the model in src. A tensor that is missing, does not fit or
@@ -118,6 +121,12 @@ func Load(src quant.Source, o Options) (m *Model, err error) {
 			panic(e)
 		}
 	}()
+	if o.Train != nil {
+		if f.Encoder {
+			return nil, fmt.Errorf("a %s model is an encoder: there is no loss of a next token to train it with", f.Arch)
+		}
+		b.Train(*o.Train)
+	}
 	b.Output(f.Build(b))
 	if extra := b.unknown(); len(extra) > 0 {
 		return nil, fmt.Errorf("the model has %d tensors that the %s architecture does not know, such as %q", len(extra), f.Arch, extra[0])

@@ -45,7 +45,7 @@ func (m *Model) Place(src quant.Source, p Placement, t *kernels.Table, lib *kern
 		if t == kernels.Reference {
 			return p, fmt.Errorf("--weights repack is for native kernels: the reference reads weights as they lie")
 		}
-		err = lib.Repack(m.Program)
+		err = lib.Repack(m.Program, t)
 	}
 	if r, ok := src.(quant.Releaser); ok && err == nil && p != PlaceMap {
 		r.Release()

@@ -15,6 +15,12 @@ type builder struct {
 	options Options
 }
 
+// Layer returns the weights of layer l, which begins here.
+func (b *builder) Layer(l int) Layer {
+	b.Builder.Layer()
+	return b.Weights.Layer(l)
+}
+
 // linear is y = W x + bias, the bias if the file has one.
 func (b *builder) linear(x kernels.Value, p Layer, name string) kernels.Value {
 	return b.Linear(x, p.W(name), p.B(name))
@@ -124,9 +130,17 @@ func (b *builder) layerNorm(x kernels.Value, p Layer, name string) kernels.Value
 	return b.LayerNorm(x, p.W(name), p.B(name), b.Eps)
 }
 
-// logits turns normalised hidden states [R, D] into logits [R, V]; the output matrix is
-// the embedding where the file has no other. A classifier's labels replace them.
+// logits turns normalised hidden states [R, D] into logits [R, V], of a program that
+// trains into their loss. The output matrix is the embedding where the file has no other.
+// A classifier's labels replace the tokens.
 func (b *builder) logits(h kernels.Value) kernels.Value {
+	if b.Trains() {
+		return b.Loss(h, b.head)
+	}
+	return b.head(h)
+}
+
+func (b *builder) head(h kernels.Value) kernels.Value {
 	if b.Has("cls.output") {
 		return b.Linear(h, b.Weights.W("cls.output"), b.Weights.B("cls.output"))
 	}

@@ -21,7 +21,7 @@ typedef struct {
 	uint32_t p2[SPAN / 2];
 	float m, l, rescale;
 	int64_t lo, hi; /* keys it sees, hi inclusive */
-	float *out;
+	float *out, *lse; /* lse: NULL where it is not wanted */
 } unit;
 
 typedef struct {
@@ -52,10 +52,11 @@ static int64_t sequence_tasks(const ctx *c, const ingot_instr *in, int64_t s) {
 
 static int64_t tasks(const ctx *c, const ingot_instr *in) {
 	view out = view_of(c, in->out[0]), q = view_of(c, in->in[0]), k = view_of(c, in->in[1]), v = view_of(c, in->in[2]);
-	view sinks = view_of(c, in->in[3]);
+	view sinks = view_of(c, in->in[3]), lse = view_of(c, in->out[1]);
 	int64_t h = in->i[0], kvh = in->i[1], dk = in->i[2], dv = in->i[3], n = 0;
 	if (!is_f32(out) || !is_f32(q) || !cache_type(k) || k.dtype != v.dtype || !v.data || h <= 0 || kvh <= 0 || h % kvh) return -1;
 	if (dk <= 0 || dv <= 0 || dk > MAX_DIM || dv > MAX_DIM || q.cols != h * dk || out.cols != h * dv || out.n != q.n) return -1;
+	if (in->out[1] >= 0 && (!is_f32(lse) || lse.cols != h || lse.n != q.n)) return -1;
 	if (k.cols != kvh * dk * KEYS || v.cols != kvh * dv * KEYS || (in->in[3] >= 0 && (!is_f32(sinks) || sinks.cols < h))) return -1;
 	for (int64_t s = 0; s < c->batch->seqs_n; s++) n += sequence_tasks(c, in, s);
 	return n;
@@ -250,7 +251,7 @@ static span span_at(const layer *a, const int32_t *table, int64_t j, int64_t blo
 }
 
 static void open_unit(const ctx *c, const ingot_instr *in, int64_t s, int64_t head, int64_t index, unit *u) {
-	view out = view_of(c, in->out[0]), q = view_of(c, in->in[0]), sinks = view_of(c, in->in[3]);
+	view out = view_of(c, in->out[0]), lse = view_of(c, in->out[1]), q = view_of(c, in->in[0]), sinks = view_of(c, in->in[3]);
 	int64_t heads = in->i[0] / in->i[1], h = head * heads + index % heads, r = c->batch->row_start[s] + index / heads;
 	int64_t p = c->batch->positions[r], window = in->i[4], dk = in->i[2];
 	memcpy(u->q, row_f32(q, r) + h * dk, (size_t)dk * 4);
@@ -262,6 +263,7 @@ static void open_unit(const ctx *c, const ingot_instr *in, int64_t s, int64_t he
 	u->hi = in->i[5] ? p : c->batch->seq_len[s] - 1;
 	u->lo = window > 0 ? max64(0, p - window + 1) : 0;
 	u->out = row_f32(out, r) + h * in->i[3];
+	u->lse = lse.data ? row_f32(lse, r) + h : NULL;
 }
 
 static void run(const ctx *c, const ingot_instr *in, int64_t task, void *scratch) {
@@ -282,8 +284,10 @@ static void run(const ctx *c, const ingot_instr *in, int64_t task, void *scratch
 		span at = span_at(&a, b->tables + b->table_start[s], j * BLOCKS, hi / KEYS + 1);
 		attend_runs(&a, &at, j * SPAN, u, n);
 	}
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n; i++) {
 		for (int64_t d = 0; d < a.dv; d++) u[i].out[d] = u[i].acc[d] / u[i].l;
+		if (u[i].lse) *u[i].lse = u[i].m + logf(u[i].l);
+	}
 }
 
 const op NAME(op_attention) = {tasks, run};

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define INGOT_ABI 2
+#define INGOT_ABI 3
 #define INGOT_BLOCK_TOKENS 16 /* keys of one KV block; also the f32 lanes of AVX-512 */
 
 /* Storage types: ggml's numbers for weights (quant/dtype.go), and packed activations. */
@@ -20,10 +20,16 @@ enum {
 	INGOT_BF16 = 30, INGOT_TQ1_0 = 34, INGOT_TQ2_0 = 35, INGOT_MXFP4 = 39,
 	INGOT_PACK_BF16 = 1000, /* activations rounded to bf16, layout private to a table */
 	INGOT_PACK_INT8 = 1001, /* activations in int8 per 32, layout private to a table */
+	INGOT_PACK_ROWS = 1002, /* gradients in rows, rounded to bf16 */
+	INGOT_PACK_COLS = 1003, /* gradients in columns, rounded to bf16 */
+	INGOT_PACK_COLS_F32 = 1004, /* gradients in columns */
 	INGOT_INTERLEAVED = 1 << 16 /* added to a weight's type: as ingot_repack lays it */
 };
 
-/* What an operand's row count is proportional to. */
+#define INGOT_WINDOW_ROWS 512 /* of a loss's logits that lie in memory at a time */
+
+/* What an operand's row count is proportional to. With w + 1 in the bits from 8 on it is
+ * window w of the units: INGOT_WINDOW_ROWS from row w * INGOT_WINDOW_ROWS, as far as they go. */
 enum { INGOT_FIXED = 0, INGOT_PER_TOKEN = 1, INGOT_PER_LOGIT = 2, INGOT_PER_SEQ = 3 };
 
 enum {
@@ -31,7 +37,13 @@ enum {
 	INGOT_OP_PACK, INGOT_OP_LINEAR, INGOT_OP_ROPE_TABLE, INGOT_OP_ROPE,
 	INGOT_OP_STORE_KV, INGOT_OP_ATTENTION, INGOT_OP_ADD, INGOT_OP_SCALE,
 	INGOT_OP_SOFTCAP, INGOT_OP_ACT, INGOT_OP_GLU, INGOT_OP_ROUTE,
-	INGOT_OP_EXPERT_LINEAR, INGOT_OP_COMBINE, INGOT_OP_POOL, INGOT_OPS
+	INGOT_OP_EXPERT_LINEAR, INGOT_OP_COMBINE, INGOT_OP_POOL,
+	INGOT_OP_PACK_GRAD, INGOT_OP_LINEAR_DX, INGOT_OP_LINEAR_DW, INGOT_OP_COLUMN_SUMS,
+	INGOT_OP_RMSNORM_DX, INGOT_OP_NORM_DW, INGOT_OP_LAYERNORM_DX, INGOT_OP_ROPE_DX,
+	INGOT_OP_ATTENTION_DX, INGOT_OP_SINKS_DW, INGOT_OP_ACT_DX, INGOT_OP_GLU_DX,
+	INGOT_OP_SOFTCAP_DX, INGOT_OP_CONCAT, INGOT_OP_ROWS_DX, INGOT_OP_EMBED_DW,
+	INGOT_OP_CROSS_ENTROPY, INGOT_OP_ROUTE_DX, INGOT_OP_EXPERT_DX, INGOT_OP_EXPERT_DW,
+	INGOT_OP_COMBINE_DX, INGOT_OP_POOL_DX, INGOT_OP_SLOT_SUMS, INGOT_OPS
 };
 
 /* An array: weights (FIXED rows), activations (rows = unit count x rows), caches. */
@@ -69,6 +81,7 @@ typedef struct {
 	const int32_t *table_start; /* [S+1] first entry of each sequence in tables */
 	const int32_t *tables;      /* block ids in order of position */
 	const int32_t *logit_rows;  /* [R] rows whose logits are wanted */
+	const int32_t *targets;     /* [R] the token that follows each, of programs with a loss */
 } ingot_batch;
 
 /* One call: run count instructions over the batch. */
@@ -141,6 +154,27 @@ typedef struct {
 	int32_t interleaved;
 } ingot_repack_args;
 
+/* One step of AdamW over n elements (kernels/update.go has the formula). */
+typedef struct {
+	void *lib;
+	float *master, *m, *v, *grad;
+	uint16_t *rounded; /* bf16 copy of master, or NULL */
+	int64_t n;
+	int32_t table, pad;
+	float lr, beta1, beta2, eps, decay;
+	float scale;              /* of the gradient */
+	float correct1, correct2; /* 1 / (1 - beta^t) */
+} ingot_adamw_args;
+
+/* The sum of the squares of n elements. */
+typedef struct {
+	void *lib;
+	const float *x;
+	int64_t n;
+	int32_t table, pad;
+	double sum; /* out */
+} ingot_squares_args;
+
 /* Every function takes one pointer to its struct and returns 0 or a negative error. */
 #define INGOT_ERR_ABI (-1)
 #define INGOT_ERR_MEMORY (-2)
@@ -152,4 +186,6 @@ int32_t ingot_run(ingot_run_args *a);
 int32_t ingot_pack_size(ingot_pack_size_args *a);
 int32_t ingot_repack(ingot_repack_args *a);
 int32_t ingot_limits(ingot_limits_args *a);
+int32_t ingot_adamw(ingot_adamw_args *a);
+int32_t ingot_squares(ingot_squares_args *a);
 #endif

@@ -22,7 +22,12 @@ static const units_of forms[INGOT_MXFP4 + 1] = {
 	[INGOT_IQ4_XS] = {0, 1, 34, 0},
 };
 
-int ingot_interleaves(uint32_t type) { return type <= INGOT_MXFP4 && forms[type].dwords; }
+int ingot_interleaves(uint32_t type) { return type == INGOT_BF16 || (type <= INGOT_MXFP4 && forms[type].dwords); }
+
+/* A row of bf16, of an even number of columns, is one block of pairs. */
+static units_of form_of(uint32_t type, int64_t stride) {
+	return type == INGOT_BF16 ? (units_of){0, 1, (uint16_t)(stride / 4), 0} : forms[type];
+}
 
 static int bytes_of(units_of f) { return f.lead_bytes + 4 * f.dwords + f.tail_bytes; }
 
@@ -76,7 +81,7 @@ static void interleave_group(units_of f, uint8_t *from, uint8_t *to, int64_t str
 
 void ingot_interleave_rows(uint32_t type, const uint8_t *from, uint8_t *to, int64_t lo, int64_t hi, int64_t stride) {
 	int64_t r = lo;
-	for (; r + 16 <= hi; r += 16) interleave_group(forms[type], (uint8_t *)(uintptr_t)from + r * stride, to + r * stride, stride);
+	for (; r + 16 <= hi; r += 16) interleave_group(form_of(type, stride), (uint8_t *)(uintptr_t)from + r * stride, to + r * stride, stride);
 	if (r < hi) memcpy(to + r * stride, from + r * stride, (size_t)((hi - r) * stride));
 }
 
@@ -85,7 +90,7 @@ void ingot_interleaved_row(uint32_t type, const uint8_t *w, int64_t n, int64_t r
 		memcpy(row, w + r * stride, (size_t)stride);
 		return;
 	}
-	units_of f = forms[type];
+	units_of f = form_of(type, stride);
 	int bytes = bytes_of(f), at = f.lead_bytes, tail = at + 4 * f.dwords, i = (int)(r % 16);
 	uint8_t *group = (uint8_t *)(uintptr_t)w + r / 16 * 16 * stride;
 	for (int64_t b = 0; b < stride; b += bytes) {

@@ -15,7 +15,7 @@
 #define NAME(x) PASTE(x, ISA)
 
 #define ALIGNED __attribute__((aligned(64)))
-#define SCRATCH_BYTES (8 << 20)  /* per thread; untouched pages cost nothing */
+#define SCRATCH_BYTES (32 << 20)  /* per thread; untouched pages cost nothing */
 #define SHARED_BYTES (8 << 20)   /* per call, written by tasks() only: lists of experts */
 #define ROW_TILE 512             /* activation rows that a task of LINEAR takes at once */
 #define MAX_COLS 65536           /* of a product's inner dimension: 32 rows in bf16 fit scratch */
@@ -61,12 +61,22 @@ typedef struct {
 
 typedef void (*product_fn)(const product *, void *scratch);
 
+struct gemm;
+
 struct table {
 	const op *ops[INGOT_OPS];
 	product_fn f32, bf16, int8; /* by the type of the activations */
 	int64_t group; /* rows of W that bf16 takes together: o0 is a multiple */
 	int64_t (*pack_bf16_bytes)(int64_t rows, int64_t cols);
 	int64_t (*pack_int8_bytes)(int64_t rows, int64_t cols);
+	int64_t (*pack_grad_bytes)(int64_t rows, int64_t cols, uint32_t dtype);
+	void (*gemm_f32)(const struct gemm *, void *scratch);
+	void (*gemm_bf16)(const struct gemm *, void *scratch); /* where grad_bytes is 2 */
+	int64_t grad_bytes; /* of an element of gradients packed in bf16 mode */
+	void (*adamw)(const ingot_adamw_args *, int64_t from, int64_t to);
+	double (*sum_squares)(const float *, int64_t n);
+	int pairs;          /* bf16 products read interleaved weights */
+	int tiles;          /* LINEAR's activations are packed in tiles */
 };
 
 /* An operand in one step: rows counted. */
@@ -78,12 +88,15 @@ typedef struct {
 } view;
 
 static inline int64_t units(const ctx *c, uint32_t per) {
-	switch (per) {
-	case INGOT_PER_TOKEN: return c->batch->tokens_n;
-	case INGOT_PER_LOGIT: return c->batch->logits_n;
-	case INGOT_PER_SEQ: return c->batch->seqs_n;
+	int64_t n = 1, window = per >> 8;
+	switch (per & 0xff) {
+	case INGOT_PER_TOKEN: n = c->batch->tokens_n; break;
+	case INGOT_PER_LOGIT: n = c->batch->logits_n; break;
+	case INGOT_PER_SEQ: n = c->batch->seqs_n; break;
 	}
-	return 1;
+	if (!window) return n;
+	n -= (window - 1) * INGOT_WINDOW_ROWS;
+	return n < 0 ? 0 : n > INGOT_WINDOW_ROWS ? INGOT_WINDOW_ROWS : n;
 }
 
 static inline view view_of(const ctx *c, int32_t index) {

@@ -85,6 +85,49 @@ EXPORT int32_t ingot_run(ingot_run_args *a) {
 	return 0;
 }
 
+#define UPDATE_CHUNK 65536 /* elements of a task of the optimizer */
+
+typedef struct {
+	const table *table;
+	const ingot_adamw_args *adamw;
+	const ingot_squares_args *squares;
+	double *sums;
+} update;
+
+static void adamw_task(const void *arg, int64_t task, void *scratch) {
+	(void)scratch;
+	const update *u = arg;
+	u->table->adamw(u->adamw, task * UPDATE_CHUNK, min64(u->adamw->n, (task + 1) * UPDATE_CHUNK));
+}
+
+EXPORT int32_t ingot_adamw(ingot_adamw_args *a) {
+	library *l = a->lib;
+	if (!known_table(l, a->table)) return INGOT_ERR_TABLE;
+	update u = {.table = ingot_tables[a->table], .adamw = a};
+	workers_run(l->workers, adamw_task, &u, ceil_div(a->n, UPDATE_CHUNK), workers_threads(l->workers));
+	return 0;
+}
+
+static void squares_task(const void *arg, int64_t task, void *scratch) {
+	(void)scratch;
+	const update *u = arg;
+	int64_t from = task * UPDATE_CHUNK;
+	u->sums[task] = u->table->sum_squares(u->squares->x + from, min64(u->squares->n - from, UPDATE_CHUNK));
+}
+
+/* The chunks' sums lie in the shared memory and are added in order. */
+EXPORT int32_t ingot_squares(ingot_squares_args *a) {
+	library *l = a->lib;
+	int64_t chunks = ceil_div(a->n, UPDATE_CHUNK);
+	if (!known_table(l, a->table)) return INGOT_ERR_TABLE;
+	if (chunks * (int64_t)sizeof(double) > SHARED_BYTES) return INGOT_ERR_MEMORY;
+	update u = {.table = ingot_tables[a->table], .squares = a, .sums = l->shared};
+	workers_run(l->workers, squares_task, &u, chunks, workers_threads(l->workers));
+	a->sum = 0;
+	for (int64_t i = 0; i < chunks; i++) a->sum += u.sums[i];
+	return 0;
+}
+
 #define REPACK_ROWS 64 /* of a task: whole groups of 16 */
 
 static void repack_task(const void *arg, int64_t task, void *scratch) {
@@ -113,6 +156,8 @@ EXPORT int32_t ingot_pack_size(ingot_pack_size_args *a) {
 		a->bytes = ingot_tables[a->table]->pack_bf16_bytes(a->rows, a->cols);
 	else if (a->dtype == INGOT_PACK_INT8)
 		a->bytes = ingot_tables[a->table]->pack_int8_bytes(a->rows, a->cols);
+	else if (a->dtype >= INGOT_PACK_ROWS && a->dtype <= INGOT_PACK_COLS_F32)
+		a->bytes = ingot_tables[a->table]->pack_grad_bytes(a->rows, a->cols, a->dtype);
 	else
 		return INGOT_ERR_OP;
 	return 0;

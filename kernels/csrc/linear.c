@@ -13,11 +13,17 @@ static product_fn product_of(const ctx *c, uint32_t x) {
 	return 0;
 }
 
+/* Interleaved weights are for int8 products, and bf16 ones for those of pairs. */
+static int reads_interleaved(const ctx *c, view x, view w) {
+	if (w.dtype == INGOT_BF16) return x.dtype == INGOT_PACK_BF16 && c->table->pairs && w.cols % 2 == 0;
+	return x.dtype == INGOT_PACK_INT8 && ingot_interleaves(w.dtype);
+}
+
 /* Whether the table can multiply activations x by weights w of k columns. */
 static int multiplies(const ctx *c, view x, view w, int64_t k) {
 	const block_type *t = ingot_block_type(w.dtype);
 	if (!x.data || !w.data || !product_of(c, x.dtype) || !t->elems) return 0;
-	if (w.interleaved && (x.dtype != INGOT_PACK_INT8 || !ingot_interleaves(w.dtype))) return 0;
+	if (w.interleaved && !reads_interleaved(c, x, w)) return 0;
 	if (x.cols != k || w.cols != k || k <= 0 || k > MAX_COLS || k % t->elems) return 0;
 	if (x.dtype == INGOT_F32) return w.dtype == INGOT_F32;
 	return x.dtype == INGOT_PACK_BF16 || t->group != 0;
