@@ -14,6 +14,7 @@ import (
 	"github.com/ingot-llm/ingot/bench"
 	"github.com/ingot-llm/ingot/engine/cli"
 	"github.com/ingot-llm/ingot/server"
+	"github.com/ingot-llm/ingot/train"
 )
 
 // version is set by the linker: -X main.version=v1.2.3.
@@ -39,6 +40,7 @@ quantizes model files, and measures how fast this machine can be.`)
   ingot help quantize`
 	cmd.AddCommand(server.Command(version))
 	cmd.AddCommand(cli.Commands()...)
+	cmd.AddCommand(train.Commands()...)
 	cmd.AddCommand(bench.Commands()...)
 	cmd.AddCommand(versionCommand())
 	return cmd

@@ -44,6 +44,20 @@ type tokenizerFile struct {
 	} `json:"model"`
 }
 
+// ReadTokenizer returns the metadata of the tokenizer in dir: of a model's directory, or of
+// one with a tokenizer alone.
+func ReadTokenizer(dir string) (*quant.Meta, error) {
+	c, err := readOptional(filepath.Join(dir, "config.json"))
+	if err != nil {
+		return nil, err
+	}
+	m := &quant.Meta{}
+	if err := readTokenizer(dir, c, m); err != nil {
+		return nil, fmt.Errorf("cannot read the tokenizer in %q: %w", dir, err)
+	}
+	return m, c.err
+}
+
 // readTokenizer puts the directory's tokenizer into the metadata: tokenizer.json's
 // text (or tokenizer.model's vocabulary), the template, special ids and flags.
 func readTokenizer(dir string, c *config, m *quant.Meta) error {

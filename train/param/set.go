@@ -156,6 +156,20 @@ func (s *Set) Gradient(name string) []float32 {
 	return nil
 }
 
+// Precision returns what matrices are computed in.
+func (s *Set) Precision() Precision {
+	for _, p := range s.params {
+		if p.Rounded() != nil {
+			return BF16
+		}
+	}
+	return F32
+}
+
+// Gradients returns the memory of all gradients together, in the order of Params, with
+// zeros between them.
+func (s *Set) Gradients() []float32 { return s.grads }
+
 // ZeroGrad clears all gradients. An optimizer's step has done so already.
 func (s *Set) ZeroGrad() { clear(s.grads) }
 

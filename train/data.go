@@ -1,0 +1,286 @@
+package train
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ingot-llm/ingot/engine/cli"
+	"github.com/ingot-llm/ingot/engine/tokenizer"
+	"github.com/ingot-llm/ingot/quant/atomicfile"
+	"github.com/ingot-llm/ingot/train/corpus"
+	"github.com/ingot-llm/ingot/train/shard"
+)
+
+// dataOptions are the flags of train data.
+type dataOptions struct {
+	tokenizer, out, field, policy string
+	valid                         float64
+	shardTokens                   int64
+	duplicates                    bool
+}
+
+func dataCommand() *cobra.Command {
+	var o dataOptions
+	cmd := &cobra.Command{
+		Use:   "data --tokenizer DIR --out DIR FILES...",
+		Short: "Turn text into token shards for training",
+		Long: `Reads documents from .txt files (one each) and .jsonl files (one a line), plain or
+packed with gzip or Zstandard, or from folders of them; drops those that are empty
+or that came before; and writes them as tokens into checksummed shards: OUT/train
+and, for the share --valid of the documents, OUT/valid. Which documents that are
+depends on their text alone. OUT/report.json says what was read and dropped.
+
+A damaged line or file ends the work (--policy fail) or is passed over and counted
+(--policy skip).`,
+		Example: "  ingot train data --tokenizer tok/ --out data/ books/*.jsonl.gz",
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.check(args); err != nil {
+				return err
+			}
+			return makeData(cmd, args, o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.tokenizer, "tokenizer", "", "`directory`, tokenizer.json or model with the tokenizer")
+	f.StringVar(&o.out, "out", "", "`folder` for the shards, made if absent")
+	f.StringVar(&o.field, "text-field", "text", "`name` of the text in a line's object")
+	f.StringVar(&o.policy, "policy", "fail", "at a damaged line or file: fail or skip")
+	f.Float64Var(&o.valid, "valid", 0.01, "`share` of the documents that is held back for validation")
+	f.Int64Var(&o.shardTokens, "shard-tokens", 100e6, "most tokens of a shard")
+	f.BoolVar(&o.duplicates, "keep-duplicates", false, "keep documents that came before, too")
+	return cmd
+}
+
+func (o *dataOptions) check(files []string) error {
+	switch {
+	case o.tokenizer == "" || o.out == "" || len(files) == 0:
+		return cli.Usagef("train data needs --tokenizer, --out and files of text")
+	case o.policy != "fail" && o.policy != "skip":
+		return cli.Usagef("--policy is %q, want fail or skip", o.policy)
+	case !(o.valid >= 0 && o.valid < 1):
+		return cli.Usagef("--valid is %g, want a share from 0 to below 1", o.valid)
+	case o.shardTokens < 1:
+		return cli.Usagef("--shard-tokens is %d, want at least 1", o.shardTokens)
+	}
+	return nil
+}
+
+// dataReport counts what became of the documents.
+type dataReport struct {
+	Read       int64    `json:"documents_read"`
+	Bytes      int64    `json:"bytes_read"` // of text
+	Empty      int64    `json:"dropped_empty"`
+	Duplicates int64    `json:"dropped_duplicates"`
+	Damaged    int64    `json:"dropped_damaged"`
+	Errors     []string `json:"errors,omitempty"` // the first of them
+	Train      part     `json:"train"`
+	Valid      part     `json:"valid"`
+}
+
+type part struct {
+	Documents int64 `json:"documents"`
+	Tokens    int64 `json:"tokens"`
+	Bytes     int64 `json:"bytes"`
+	Shards    int   `json:"shards"`
+}
+
+func (p part) String() string {
+	return fmt.Sprintf("%d documents, %d tokens, %.2f bytes a token", p.Documents, p.Tokens, float64(p.Bytes)/float64(max(p.Tokens, 1)))
+}
+
+func makeData(cmd *cobra.Command, args []string, o dataOptions) error {
+	files, err := corpus.Files(args...)
+	if err != nil {
+		return err
+	}
+	t, err := tokenizer.Open(o.tokenizer, "")
+	if err != nil {
+		return err
+	}
+	d := &dataMaker{dataOptions: o, t: t, log: cli.Logger(cmd.ErrOrStderr()), seen: map[[16]byte]struct{}{}}
+	defer d.abort()
+	if err := d.read(cmd.Context(), files, cli.NewProgress(cmd.ErrOrStderr(), "tokenizing", true)); err != nil {
+		return err
+	}
+	if err := d.finish(); err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "train: %v\nvalid: %v\ndropped: %d empty, %d duplicates, %d damaged\n",
+		d.report.Train, d.report.Valid, d.report.Empty, d.report.Duplicates, d.report.Damaged)
+	return nil
+}
+
+// dataMaker writes the shards of two parts.
+type dataMaker struct {
+	dataOptions
+	t              *tokenizer.Tokenizer
+	log            *slog.Logger
+	seen           map[[16]byte]struct{} // hashes of texts
+	kept, heldBack writer
+	report         dataReport
+	ids            []int32
+}
+
+func (d *dataMaker) read(ctx context.Context, files []string, p *cli.Progress) error {
+	defer p.Done()
+	d.kept, d.heldBack = d.writer("train", &d.report.Train), d.writer("valid", &d.report.Valid)
+	var done, total int64
+	for _, f := range files {
+		if info, err := os.Stat(f); err == nil {
+			total += info.Size()
+		}
+	}
+	for _, f := range files {
+		for text, err := range corpus.Read(f, d.field, func(n int64) { done += n; p.Set(done, total) }) {
+			if err == nil {
+				err = d.add(text)
+			} else {
+				err = d.damaged(err)
+			}
+			if err = errors.Join(err, ctx.Err()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// maxErrors is how many damaged documents a report shows.
+const maxErrors = 20
+
+func (d *dataMaker) damaged(err error) error {
+	if d.policy == "fail" {
+		return fmt.Errorf("%w (--policy skip passes over it)", err)
+	}
+	d.report.Damaged++
+	if len(d.report.Errors) < maxErrors {
+		d.report.Errors = append(d.report.Errors, err.Error())
+		d.log.Warn("passed over", "error", err)
+	}
+	return nil
+}
+
+func (d *dataMaker) add(text string) error {
+	d.report.Read++
+	d.report.Bytes += int64(len(text))
+	text = strings.TrimSpace(text)
+	if text == "" {
+		d.report.Empty++
+		return nil
+	}
+	sum := sha256.Sum256([]byte(text))
+	key := [16]byte(sum[:16])
+	if _, ok := d.seen[key]; ok && !d.duplicates {
+		d.report.Duplicates++
+		return nil
+	}
+	d.seen[key] = struct{}{}
+	d.ids = d.t.Encode(d.ids[:0], text, tokenizer.EncodeOptions{AddSpecial: true})
+	if eos := d.t.EOS(); eos >= 0 && (len(d.ids) == 0 || d.ids[len(d.ids)-1] != eos) {
+		d.ids = append(d.ids, eos)
+	}
+	w := &d.kept
+	if held(text, d.valid) {
+		w = &d.heldBack
+	}
+	return w.add(d.ids, len(text))
+}
+
+// held reports whether a text is held back for validation: by its hash.
+func held(text string, share float64) bool {
+	h := fnv.New64a()
+	h.Write([]byte(text))
+	return float64(h.Sum64()>>11)/(1<<53) < share
+}
+
+func (d *dataMaker) finish() error {
+	if err := errors.Join(d.kept.close(), d.heldBack.close()); err != nil {
+		return err
+	}
+	if d.report.Train.Documents == 0 {
+		return fmt.Errorf("of the %d documents none is left to train on", d.report.Read)
+	}
+	text, err := json.MarshalIndent(d.report, "", "  ")
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(filepath.Join(d.out, "report.json"), int64(len(text)), func(w io.Writer) error {
+		_, err := w.Write(append(text, '\n'))
+		return err
+	})
+}
+
+func (d *dataMaker) abort() {
+	d.kept.abort()
+	d.heldBack.abort()
+}
+
+func (d *dataMaker) writer(name string, p *part) writer {
+	return writer{dir: filepath.Join(d.out, name), vocab: d.t.Vocab(), fingerprint: fingerprint(d.t), most: d.shardTokens, part: p}
+}
+
+// writer writes one part, shard after shard.
+type writer struct {
+	dir, fingerprint string
+	vocab            int
+	most             int64
+	part             *part
+	open             *shard.Writer
+}
+
+func (w *writer) add(ids []int32, bytes int) error {
+	if w.open != nil && w.open.Tokens()+int64(len(ids)) > w.most {
+		if err := w.close(); err != nil {
+			return err
+		}
+	}
+	if w.open == nil {
+		if err := os.MkdirAll(w.dir, 0o755); err != nil {
+			return err
+		}
+		s, err := shard.Create(filepath.Join(w.dir, fmt.Sprintf("%05d.shard", w.part.Shards)), w.vocab, w.fingerprint)
+		if err != nil {
+			return err
+		}
+		w.open = s
+	}
+	return w.open.Add(ids, nil, bytes)
+}
+
+func (w *writer) close() error {
+	if w.open == nil {
+		return nil
+	}
+	h, err := w.open.Close()
+	w.open = nil
+	w.part.Documents, w.part.Tokens, w.part.Bytes = w.part.Documents+h.Documents, w.part.Tokens+h.Tokens, w.part.Bytes+h.Bytes
+	w.part.Shards++
+	return err
+}
+
+func (w *writer) abort() {
+	if w.open != nil {
+		w.open.Abort()
+	}
+}
+
+// fingerprint tells tokenizers apart: the hash of every id's text.
+func fingerprint(t *tokenizer.Tokenizer) string {
+	h := sha256.New()
+	for id := range t.Vocab() {
+		fmt.Fprintf(h, "%q\n", t.Piece(int32(id)))
+	}
+	return fmt.Sprintf("%x", h.Sum(nil)[:8])
+}

@@ -1,0 +1,117 @@
+package train
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"github.com/ingot-llm/ingot/engine/cli"
+)
+
+// evaluation is what a model was worth at a step.
+type evaluation struct {
+	Step        int     `json:"step"`
+	Loss        float64 `json:"valid_loss,omitempty"` // nats for each target
+	BitsPerByte float64 `json:"valid_bits_per_byte,omitempty"`
+	Sample      string  `json:"sample"`
+}
+
+// record is a step's line in the log.
+type record struct {
+	StepResult
+	TokensPerSecond float64 `json:"tok_s"`
+	MFU             float64 `json:"mfu,omitempty"` // share of the machine's peak
+	Seconds         float64 `json:"seconds"`       // since the run began
+}
+
+// monitor shows how a run goes: a bar on a terminal, else a log line now and then, and
+// every step as JSON in the run's folder.
+type monitor struct {
+	out      io.Writer
+	file     *os.File
+	lines    *json.Encoder
+	log      *slog.Logger
+	bar      *progressbar.ProgressBar
+	estimate estimate
+	steps    int
+	start    time.Time
+	last     time.Time // end of the last step
+	next     time.Time // when a log line is due
+}
+
+const logEvery = 10 * time.Second
+
+func newMonitor(out io.Writer, dir string, e estimate, steps int) (*monitor, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("cannot make the run's folder: %w", err)
+	}
+	file, err := os.OpenFile(filepath.Join(dir, "log.jsonl"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("cannot write the log: %w", err)
+	}
+	m := &monitor{out: out, file: file, lines: json.NewEncoder(file), log: cli.Logger(out), estimate: e, steps: steps}
+	m.start = time.Now()
+	m.last, m.next = m.start, m.start.Add(logEvery)
+	if cli.IsTerminal(out) {
+		m.bar = progressbar.NewOptions(steps, progressbar.OptionSetWriter(out), progressbar.OptionShowCount(),
+			progressbar.OptionSetPredictTime(true), progressbar.OptionFullWidth(), progressbar.OptionThrottle(100*time.Millisecond))
+	}
+	return m, nil
+}
+
+func (m *monitor) close() error { return m.file.Close() }
+
+// step notes a step that has just ended.
+func (m *monitor) step(r StepResult) error {
+	now := time.Now()
+	line := record{StepResult: r, TokensPerSecond: float64(r.Tokens) / now.Sub(m.last).Seconds(), Seconds: now.Sub(m.start).Seconds()}
+	if m.estimate.Peak > 0 {
+		line.MFU = line.TokensPerSecond * m.estimate.FLOPs / m.estimate.Peak
+	}
+	m.last = now
+	m.show(now, line)
+	return m.write(line)
+}
+
+func (m *monitor) show(now time.Time, r record) {
+	if m.bar != nil {
+		m.bar.Describe(fmt.Sprintf("loss %.3f, %.0f tok/s, MFU %.0f %%, norm %.2f, lr %.1e", r.Loss, r.TokensPerSecond, 100*r.MFU, r.Norm, r.Rate))
+		_ = m.bar.Set(r.Step) // a terminal that is gone is no reason to stop
+		return
+	}
+	if now.Before(m.next) && r.Step < m.steps {
+		return
+	}
+	m.next = now.Add(logEvery)
+	left := time.Duration(float64(now.Sub(m.start)) / float64(r.Step) * float64(m.steps-r.Step))
+	m.log.Info("training", "step", r.Step, "of", m.steps, "loss", fmt.Sprintf("%.4f", r.Loss), "tok_s", int(r.TokensPerSecond),
+		"mfu", fmt.Sprintf("%.2f", r.MFU), "norm", fmt.Sprintf("%.3f", r.Norm), "lr", fmt.Sprintf("%.2e", r.Rate), "left", left.Round(time.Second))
+}
+
+// evaluation notes and shows an evaluation, whose time does not count as a step's.
+func (m *monitor) evaluation(e evaluation) error {
+	if m.bar != nil {
+		_ = m.bar.Clear()
+	}
+	valid := ""
+	if e.Loss > 0 {
+		valid = fmt.Sprintf("validation loss %.4f, %.4f bits per byte; ", e.Loss, e.BitsPerByte)
+	}
+	fmt.Fprintf(m.out, "step %d: %s%s\n", e.Step, valid, strings.ReplaceAll(e.Sample, "\n", " "))
+	m.last = time.Now()
+	return m.write(e)
+}
+
+func (m *monitor) write(line any) error {
+	if err := m.lines.Encode(line); err != nil {
+		return fmt.Errorf("cannot write the log: %w", err)
+	}
+	return nil
+}

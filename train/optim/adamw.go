@@ -1,0 +1,96 @@
+// Package optim turns gradients into changes of parameters: AdamW in one native pass
+// over memory, clipping by the global norm, and schedules of the learning rate.
+package optim
+
+import (
+	"fmt"
+	"math"
+	"unsafe"
+
+	"github.com/ingot-llm/ingot/kernels"
+	"github.com/ingot-llm/ingot/train/param"
+)
+
+// AdamW is the optimizer of a Set's trainable parameters with its state in native memory.
+// One goroutine; Close frees the state.
+type AdamW struct {
+	Beta1, Beta2, Eps float64
+	Decay             float64 // of matrices; vectors have none
+	Clip              float64 // largest norm of all gradients together, 0 = any
+	Steps             int     // made so far
+
+	set     *param.Set
+	table   *kernels.Table
+	moments []moments
+	buf     *kernels.Buf
+}
+
+type moments struct {
+	p    *param.Param
+	m, v []float32
+}
+
+// NewAdamW returns an optimizer with Beta1 0.9, Beta2 0.95, Eps 1e-8, a decay of 0.1 and
+// clipping at 1.
+func NewAdamW(set *param.Set, table *kernels.Table) (*AdamW, error) {
+	o := &AdamW{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, Decay: 0.1, Clip: 1, set: set, table: table}
+	total := 0
+	for _, p := range set.Params() {
+		if !p.Frozen() {
+			total += 2 * aligned(p.Elems())
+		}
+	}
+	buf, err := kernels.NewBuf(4 * total)
+	if err != nil {
+		return nil, fmt.Errorf("moments of %d elements: %w", total/2, err)
+	}
+	o.buf = buf
+	all := unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(buf.Bytes()))), total)
+	for _, p := range set.Params() {
+		if !p.Frozen() {
+			n := aligned(p.Elems())
+			o.moments = append(o.moments, moments{p, all[:p.Elems()], all[n:][:p.Elems()]})
+			all = all[2*n:]
+		}
+	}
+	return o, nil
+}
+
+// aligned rounds up to 64 bytes of f32.
+func aligned(n int) int { return (n + 15) / 16 * 16 }
+
+// Close frees the moments.
+func (o *AdamW) Close() { o.buf.Free() }
+
+// Norm returns the length of all gradients together, times scale.
+func (o *AdamW) Norm(scale float64) float64 {
+	return scale * math.Sqrt(o.table.SumSquares(o.set.Gradients()))
+}
+
+// Step changes the parameters by their gradients times scale, the norm of which is norm,
+// at the rate lr, and leaves gradients of zero.
+func (o *AdamW) Step(lr, scale, norm float64) {
+	if o.Clip > 0 {
+		scale *= min(1, o.Clip/(norm+1e-6))
+	}
+	o.Steps++
+	for _, s := range o.moments {
+		decay := 0.0
+		if s.p.Matrix() {
+			decay = o.Decay
+		}
+		o.table.AdamW(kernels.AdamW{
+			Master: s.p.Master, M: s.m, V: s.v, Grad: s.p.Grad, Rounded: s.p.Rounded(),
+			LR: lr, Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps, Decay: decay, Scale: scale, Step: o.Steps,
+		})
+	}
+}
+
+// State calls f with the name and the memory of every part of the state, in a fixed
+// order: for saving, and for loading into it.
+func (o *AdamW) State(f func(name string, values []float32)) {
+	for _, s := range o.moments {
+		f("m."+s.p.Name, s.m)
+		f("v."+s.p.Name, s.v)
+	}
+}

@@ -1,0 +1,276 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ingot-llm/ingot/engine/cli"
+	"github.com/ingot-llm/ingot/engine/model/shape"
+	"github.com/ingot-llm/ingot/engine/tokenizer"
+	"github.com/ingot-llm/ingot/kernels"
+	"github.com/ingot-llm/ingot/quant"
+	checkpoints "github.com/ingot-llm/ingot/quant/checkpoint"
+	"github.com/ingot-llm/ingot/quant/convert"
+	"github.com/ingot-llm/ingot/quant/hf"
+	"github.com/ingot-llm/ingot/train/checkpoint"
+	"github.com/ingot-llm/ingot/train/loader"
+	"github.com/ingot-llm/ingot/train/optim"
+	"github.com/ingot-llm/ingot/train/param"
+	"github.com/ingot-llm/ingot/train/shard"
+)
+
+// run is one pretraining: a Trainer with what is around it.
+type run struct {
+	pretrainOptions
+	*Trainer
+	lib      *kernels.Library
+	table    *kernels.Table
+	shape    shape.Shape
+	text     *tokenizer.Tokenizer
+	valid    *validation
+	store    *checkpoint.Store
+	shards   []*shard.Shard
+	estimate estimate
+	monitor  *monitor
+	log      *slog.Logger
+}
+
+// openRun makes the model and opens the data. The caller closes the run.
+func openRun(cmd *cobra.Command, o pretrainOptions) (_ *run, err error) {
+	r := &run{pretrainOptions: o, Trainer: &Trainer{rate: o.rate}, log: cli.Logger(cmd.ErrOrStderr())}
+	defer func() {
+		if err != nil {
+			r.close()
+		}
+	}()
+	r.lib = kernels.Open(threadCount(o.threads), kernels.Options{})
+	if r.table, err = r.lib.Select(o.table, slog.New(slog.DiscardHandler)); err != nil {
+		return nil, cli.Usagef("--table: %w", err)
+	}
+	meta, err := r.openShape()
+	if err != nil {
+		return nil, err
+	}
+	if err := r.openData(); err != nil {
+		return nil, err
+	}
+	precision, _ := param.ParsePrecision(o.precision) // checked
+	if r.set, err = param.New(meta, r.shape.Tensors(), precision); err != nil {
+		return nil, err
+	}
+	r.set.Init(o.seed)
+	return r, r.openTrainer(cmd)
+}
+
+// openShape takes the size from the preset, the vocabulary from the tokenizer.
+func (r *run) openShape() (*quant.Meta, error) {
+	s, err := shape.Find(r.preset)
+	if err != nil {
+		return nil, cli.Usagef("--preset: %w", err)
+	}
+	text, err := tokenizerMeta(r.pretrainOptions.tokenizer)
+	if err != nil {
+		return nil, err
+	}
+	if r.text, err = tokenizer.New(text); err != nil {
+		return nil, err
+	}
+	s.Vocab = r.text.Vocab()
+	if r.context == 0 {
+		r.context = s.Context
+	}
+	s.Context = r.context
+	if err := s.Check(); err != nil {
+		return nil, err
+	}
+	r.shape = s
+	meta := s.Meta()
+	for _, key := range text.Keys() {
+		if strings.HasPrefix(key, "tokenizer.") {
+			meta.Set(key, text.Get(key))
+		}
+	}
+	return meta, nil
+}
+
+// tokenizerMeta returns the metadata of a tokenizer's directory, or of a model.
+func tokenizerMeta(path string) (*quant.Meta, error) {
+	if _, err := os.Stat(filepath.Join(path, "tokenizer.json")); err == nil {
+		return hf.ReadTokenizer(path)
+	}
+	src, err := checkpoints.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the tokenizer: %w", err)
+	}
+	defer src.Close()
+	return src.Meta().Clone(), nil
+}
+
+func (r *run) openData() error {
+	var sources []loader.Source
+	var valid []*shard.Shard
+	for _, arg := range r.data {
+		s, err := source(arg)
+		r.shards = append(r.shards, s.Shards...)
+		if err != nil {
+			return err
+		}
+		sources = append(sources, s)
+		if held, err := openShards(s.Name, "valid"); err == nil && held[0].Path != s.Shards[0].Path {
+			valid = append(valid, held...)
+		}
+	}
+	r.shards = append(r.shards, valid...)
+	mark := fingerprint(r.text)
+	total := int64(0)
+	for _, s := range r.shards {
+		if s.Header.Tokenizer != mark {
+			return fmt.Errorf("%q was made with another tokenizer than %q: make the shards again", s.Path, r.pretrainOptions.tokenizer)
+		}
+	}
+	for _, s := range sources {
+		for _, sh := range s.Shards {
+			total += sh.Header.Tokens
+		}
+	}
+	if r.steps == 0 {
+		r.steps = max(1, int(r.epochs*float64(total)/float64(r.batchTokens)))
+	}
+	r.micro = max(r.micro, r.context)
+	var err error
+	r.loader, err = loader.New(sources, loader.Options{Tokens: min(r.micro, r.batchTokens), Context: min(r.context, r.batchTokens), Seed: r.seed})
+	if err == nil && len(valid) > 0 {
+		r.valid, err = newValidation(valid, r.micro, r.context, r.validTokens)
+	}
+	return err
+}
+
+func (r *run) openTrainer(cmd *cobra.Command) (err error) {
+	micro := min(r.micro, r.batchTokens)
+	r.batches = max(1, r.batchTokens/micro)
+	r.Trainer.schedule = r.pretrainOptions.schedule
+	r.Trainer.schedule.Steps = r.steps
+	r.Trainer.schedule.Warmup = min(r.Trainer.schedule.Warmup, r.steps/4)
+	if err := r.Trainer.schedule.Check(); err != nil {
+		return &cli.UsageError{Err: err}
+	}
+	if r.optim, err = optim.NewAdamW(r.set, r.table); err != nil {
+		return err
+	}
+	r.optim.Beta1, r.optim.Beta2, r.optim.Decay, r.optim.Clip = r.beta1, r.beta2, r.pretrainOptions.decay, r.clip
+	o := kernels.Training{Recompute: r.recompute == "block", Balance: float32(r.balance)}
+	if r.pass, err = newPass(r.set, r.table, micro, true, o); err != nil {
+		return err
+	}
+	if r.valid != nil {
+		if err := r.valid.open(r.set, r.table); err != nil {
+			return err
+		}
+	}
+	r.estimate = r.makeEstimate()
+	if !r.onlyEstimate {
+		if err := r.resumeLatest(); err != nil {
+			return err
+		}
+	}
+	r.monitor, err = newMonitor(cmd.ErrOrStderr(), r.out, r.estimate, r.steps)
+	return err
+}
+
+// train runs to the last step, or until ctx ends: then it saves what it has.
+func (r *run) train(ctx context.Context) error {
+	for r.step < r.steps {
+		if ctx.Err() != nil {
+			return errors.Join(ctx.Err(), r.save(0))
+		}
+		result, err := r.Step()
+		if err == nil {
+			err = r.monitor.step(result)
+		}
+		if err == nil {
+			err = r.pause(ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pause evaluates and saves where it is time.
+func (r *run) pause(ctx context.Context) error {
+	var e evaluation
+	if r.due(r.evalEvery) {
+		var err error
+		if e, err = r.evaluate(ctx); err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+	if r.due(r.saveEvery) {
+		return r.save(e.Loss)
+	}
+	return nil
+}
+
+// due reports whether what happens every so many steps, and at the end, happens now.
+func (r *run) due(every int) bool { return r.step == r.steps || every > 0 && r.step%every == 0 }
+
+func (r *run) evaluate(ctx context.Context) (e evaluation, err error) {
+	e.Step = r.step
+	if r.valid != nil {
+		if e.Loss, e.BitsPerByte, err = r.valid.measure(); err != nil {
+			return e, err
+		}
+	}
+	if e.Sample, err = sampleText(ctx, r.set, r.prompt, r.lib.Threads()); err != nil {
+		return e, err
+	}
+	return e, r.monitor.evaluation(e)
+}
+
+// export writes the model as a Hugging Face directory.
+func (r *run) export(ctx context.Context) (string, error) {
+	dir := filepath.Join(r.out, "model")
+	if err := os.RemoveAll(dir); err != nil {
+		return "", err
+	}
+	return dir, convert.ToHF(ctx, r.set, dir, convert.HFOptions{Type: strings.ToUpper(r.precision)})
+}
+
+func (r *run) close() {
+	if r.monitor != nil {
+		_ = r.monitor.close()
+	}
+	if r.store != nil {
+		_ = r.store.Close()
+	}
+	if r.valid != nil {
+		r.valid.close()
+	}
+	if r.pass != nil {
+		r.pass.close()
+	}
+	if r.optim != nil {
+		r.optim.Close()
+	}
+	var err error
+	for _, s := range r.shards {
+		err = errors.Join(err, s.Close())
+	}
+	if r.set != nil {
+		err = errors.Join(err, r.set.Close())
+	}
+	if err != nil {
+		r.log.Warn("closing the run", "error", err)
+	}
+	if r.lib != nil {
+		r.lib.Close()
+	}
+}

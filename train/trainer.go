@@ -1,0 +1,112 @@
+package train
+
+import (
+	"fmt"
+
+	"github.com/ingot-llm/ingot/engine/model"
+	"github.com/ingot-llm/ingot/kernels"
+	"github.com/ingot-llm/ingot/train/loader"
+	"github.com/ingot-llm/ingot/train/optim"
+	"github.com/ingot-llm/ingot/train/param"
+)
+
+// Trainer trains a Set on what a Loader gives. Its forward pass is the program that
+// serves the Set; the gradient is derived from it. One goroutine.
+type Trainer struct {
+	set      *param.Set
+	loader   *loader.Loader
+	optim    *optim.AdamW
+	schedule optim.Schedule
+	rate     float64 // the learning rate's peak
+	batches  int     // of a step
+	step     int     // steps made
+
+	pass *pass
+}
+
+// StepResult is what one optimizer step did.
+type StepResult struct {
+	Step    int     `json:"step"` // from 1
+	Loss    float64 `json:"loss"` // mean over the targets, in nats
+	Norm    float64 `json:"grad_norm"`
+	Rate    float64 `json:"lr"`
+	Tokens  int     `json:"tokens"`
+	Targets int     `json:"targets"`
+}
+
+// Step makes one optimizer step of several batches, whose targets all count alike.
+func (t *Trainer) Step() (r StepResult, err error) {
+	for range t.batches {
+		b, err := t.pass.run(t.loader.Next())
+		if err != nil {
+			return r, err
+		}
+		r.Loss, r.Tokens, r.Targets = r.Loss+b.Loss, r.Tokens+b.Tokens, r.Targets+b.Targets
+	}
+	scale := 1 / float64(r.Targets)
+	r.Loss *= scale
+	r.Norm = t.optim.Norm(scale)
+	r.Rate = t.rate * t.schedule.At(t.step)
+	t.optim.Step(r.Rate, scale, r.Norm)
+	t.step++
+	r.Step = t.step
+	return r, nil
+}
+
+// pass is a program of a Set's model that gives losses, with its memory.
+type pass struct {
+	model  *model.Model
+	runner *kernels.Runner
+	batch  batch
+	limits kernels.Limits
+}
+
+// newPass returns a pass over batches of tokens tokens, each cut into sequences of at
+// least a few tokens. Gradients go to the Set where learn is set.
+func newPass(set *param.Set, table *kernels.Table, tokens int, learn bool, o kernels.Training) (*pass, error) {
+	o.LogitRows = tokens
+	o.Gradient = func(w kernels.Tensor) []float32 {
+		if !learn {
+			return nil
+		}
+		return set.Gradient(w.Name)
+	}
+	kv := kernels.KVBF16
+	if set.Precision() == param.F32 {
+		kv = kernels.KVF32
+	}
+	m, err := model.Load(set, model.Options{KV: kv, Train: &o})
+	if err != nil {
+		return nil, err
+	}
+	// A sequence has one token at least, and a block of its own.
+	limits := kernels.Limits{Tokens: tokens, LogitRows: tokens, Seqs: tokens, Blocks: tokens}
+	r, err := kernels.NewRunner(m.Program, table, limits)
+	if err != nil {
+		m.Program.Close()
+		return nil, fmt.Errorf("cannot train with batches of %d tokens: %w", tokens, err)
+	}
+	return &pass{model: m, runner: r, limits: limits}, nil
+}
+
+func (p *pass) close() {
+	p.runner.Close()
+	p.model.Program.Close()
+}
+
+// run returns the summed loss and the counts of a batch.
+func (p *pass) run(sequences []loader.Sequence) (r StepResult, err error) {
+	p.batch.reset()
+	for _, s := range sequences {
+		p.batch.add(s)
+	}
+	if err := p.runner.Run(&p.batch.Batch); err != nil {
+		return r, err
+	}
+	losses, _, _ := p.runner.Output()
+	for _, l := range losses {
+		r.Loss += float64(l)
+	}
+	r.Tokens, r.Targets = len(p.batch.Tokens), len(losses)
+	return r, nil
+}
