@@ -17,7 +17,7 @@ import (
 func Commands() []*cobra.Command {
 	group := cli.Group("bench", "Measure speed", "Measures speed. See also ingot doctor, which measures the machine alone.")
 	group.Example = "  ingot bench model --shape smol-135m --type Q4_0 --batch 1,8"
-	group.AddCommand(modelCommand(), accuracyCommand(), limitsCommand(), kernelsCommand(), tokenizerCommand(), serveCommand(), reportCommand(), compareCommand())
+	group.AddCommand(modelCommand(), trainCommand(), accuracyCommand(), limitsCommand(), kernelsCommand(), tokenizerCommand(), serveCommand(), reportCommand(), compareCommand())
 	return []*cobra.Command{group, doctorCommand()}
 }
 

@@ -60,10 +60,12 @@ func (p *profiler) take(steps int) []operationTime {
 		o.Share = o.Micros / total
 		out = append(out, *o)
 	}
-	slices.SortFunc(out, func(a, b operationTime) int {
-		return cmp.Or(cmp.Compare(b.Micros, a.Micros), cmp.Compare(a.Operation, b.Operation))
-	})
+	slices.SortFunc(out, longestFirst)
 	return out
+}
+
+func longestFirst(a, b operationTime) int {
+	return cmp.Or(cmp.Compare(b.Micros, a.Micros), cmp.Compare(a.Operation, b.Operation))
 }
 
 // writeProfile prints where the time of a measurement went.
