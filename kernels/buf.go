@@ -43,7 +43,7 @@ func (b *Buf) Free() {
 
 // number is what a Buf or a weight can be seen as.
 type number interface {
-	~int8 | ~int32 | ~uint16 | ~uint64 | ~float32 | Instr | nativeOperand | nativeBatch | runArgs | openArgs | packSizeArgs | repackArgs | limitsArgs | adamwArgs | squaresArgs
+	~int8 | ~int32 | ~uint16 | ~uint64 | ~float32 | Instr | nativeOperand | nativeBatch | runArgs | openArgs | packSizeArgs | repackArgs | limitsArgs | adamwArgs | squaresArgs | nativeRow | readRowsArgs
 }
 
 // view returns the first n elements of b as T; b's address is a multiple of T's

@@ -116,6 +116,21 @@ type repackArgs struct {
 	interleaved   int32
 }
 
+type nativeRow struct {
+	x, high, sums uintptr
+	n             int64
+	total, moment float64
+	scale, top    float32
+	moments, bad  int32
+}
+
+type readRowsArgs struct {
+	lib, rows uintptr
+	n         int64
+	table     int32
+	_         int32
+}
+
 type limitsArgs struct {
 	lib, buffer              uintptr
 	bytes                    int64

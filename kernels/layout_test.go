@@ -20,12 +20,13 @@ var mirrors = map[string]any{
 	"ingot_run_args": runArgs{}, "ingot_open_args": openArgs{},
 	"ingot_pack_size_args": packSizeArgs{}, "ingot_repack_args": repackArgs{}, "ingot_limits_args": limitsArgs{},
 	"ingot_adamw_args": adamwArgs{}, "ingot_squares_args": squaresArgs{},
+	"ingot_row": nativeRow{}, "ingot_read_rows_args": readRowsArgs{},
 }
 
 // constants are the numbers that Go and C share.
 func constants() map[string]int {
 	c := map[string]int{
-		"INGOT_ABI": abi, "INGOT_BLOCK_TOKENS": BlockTokens, "INGOT_OPS": len(ops), "INGOT_TABLES": len(tableNames),
+		"INGOT_ABI": abi, "INGOT_BLOCK_TOKENS": BlockTokens, "INGOT_STRIP": Strip, "INGOT_OPS": len(ops), "INGOT_TABLES": len(tableNames),
 		"INGOT_PACK_BF16": int(PackBF16), "INGOT_PACK_INT8": int(PackInt8), "INGOT_I32": int(quant.I32), "INGOT_INTERLEAVED": int(interleaved),
 		"INGOT_FIXED": int(Fixed), "INGOT_PER_TOKEN": int(PerToken), "INGOT_PER_LOGIT": int(PerLogit), "INGOT_PER_SEQ": int(PerSeq),
 		"INGOT_ERR_ABI": -1, "INGOT_ERR_MEMORY": -2, "INGOT_ERR_OP": -3, "INGOT_ERR_TABLE": 1 - len(nativeErrors),

@@ -23,7 +23,7 @@ var embedded embed.FS
 const libraryFile = "native/libingot.so"
 
 // symbols are the addresses of the library's functions.
-type symbols struct{ open, close, run, packSize, repack, limits, adamw, squares uintptr }
+type symbols struct{ open, close, run, packSize, repack, readRows, limits, adamw, squares uintptr }
 
 // loaded keeps what was loaded, by path ("" is the embedded library): a library stays
 // until the process ends, and so does the descriptor that it came from.
@@ -130,7 +130,7 @@ func openTemporary(image []byte) (uintptr, error) {
 func lookup(handle uintptr) (s symbols, err error) {
 	for name, at := range map[string]*uintptr{
 		"ingot_open": &s.open, "ingot_close": &s.close, "ingot_run": &s.run,
-		"ingot_pack_size": &s.packSize, "ingot_repack": &s.repack, "ingot_limits": &s.limits,
+		"ingot_pack_size": &s.packSize, "ingot_repack": &s.repack, "ingot_read_rows": &s.readRows, "ingot_limits": &s.limits,
 		"ingot_adamw": &s.adamw, "ingot_squares": &s.squares,
 	} {
 		if *at, err = purego.Dlsym(handle, name); err != nil {

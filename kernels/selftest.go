@@ -2,9 +2,11 @@ package kernels
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/ingot-llm/ingot/quant"
 )
@@ -20,6 +22,30 @@ func (t *Table) SelfTest() error {
 		if err := p.compare(t, Reference); err != nil {
 			return fmt.Errorf("kernels %s: %s: %w", t.Name, p.name, err)
 		}
+	}
+	if err := t.testRows(); err != nil {
+		return fmt.Errorf("kernels %s: rows of logits: %w", t.Name, err)
+	}
+	return nil
+}
+
+// testRows compares what the table finds in a row of logits with what the reference does.
+func (t *Table) testRows() error {
+	random := rand.New(rand.NewPCG(3, 4))
+	x := make([]float32, 3*Strip+5)
+	for i := range x {
+		x[i] = float32(8 * random.NormFloat64())
+	}
+	got, want := []Row{{X: x, Scale: 1, Moments: true}}, []Row{{X: x, Scale: 1, Moments: true}}
+	mine, reference := NewRowReader(t), NewRowReader(nil)
+	defer mine.Close()
+	defer reference.Close()
+	if err := errors.Join(mine.Read(got), reference.Read(want)); err != nil {
+		return err
+	}
+	a, b := &got[0], &want[0]
+	if a.Top != b.Top || a.Total != b.Total || a.Moment != b.Moment || !slices.Equal(a.High, b.High) {
+		return fmt.Errorf("largest %v, weights %v, moment %v where the reference has %v, %v, %v", a.Top, a.Total, a.Moment, b.Top, b.Total, b.Moment)
 	}
 	return nil
 }

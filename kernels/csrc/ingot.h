@@ -175,6 +175,31 @@ typedef struct {
 	double sum; /* out */
 } ingot_squares_args;
 
+#define INGOT_STRIP 128
+
+/* A row of logits, in strips of 128 (the last one may be shorter): strips.go has the formulas. */
+typedef struct {
+	const float *x; /* [n] */
+	float *high;    /* out: [ceil(n/128)] the largest of each strip */
+	float *sums;    /* out: [ceil(n/128)] the sum of each strip's weights, unless scale is 0 */
+	int64_t n;
+	double total;   /* out: the sum of sums */
+	double moment;  /* out: if moments is set, the sum of weight times logarithm */
+	float scale;    /* in: a weight is 2^((x - top) * scale) */
+	float top;      /* out: the largest of all */
+	int32_t moments;
+	int32_t bad;    /* out: an x is NaN or +infinity; then there are no weights */
+} ingot_row;
+
+/* Reads rows, one a task. */
+typedef struct {
+	void *lib;
+	ingot_row *rows;
+	int64_t n;
+	int32_t table; /* INGOT_TABLE_* */
+	int32_t pad;
+} ingot_read_rows_args;
+
 /* Every function takes one pointer to its struct and returns 0 or a negative error. */
 #define INGOT_ERR_ABI (-1)
 #define INGOT_ERR_MEMORY (-2)
@@ -185,6 +210,7 @@ int32_t ingot_close(void *lib);
 int32_t ingot_run(ingot_run_args *a);
 int32_t ingot_pack_size(ingot_pack_size_args *a);
 int32_t ingot_repack(ingot_repack_args *a);
+int32_t ingot_read_rows(ingot_read_rows_args *a);
 int32_t ingot_limits(ingot_limits_args *a);
 int32_t ingot_adamw(ingot_adamw_args *a);
 int32_t ingot_squares(ingot_squares_args *a);

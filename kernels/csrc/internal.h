@@ -77,6 +77,7 @@ struct table {
 	double (*sum_squares)(const float *, int64_t n);
 	int pairs;          /* bf16 products read interleaved weights */
 	int tiles;          /* LINEAR's activations are packed in tiles */
+	void (*read_row)(ingot_row *r, const ingot_row *after); /* after: what the thread probably reads next */
 };
 
 /* An operand in one step: rows counted. */

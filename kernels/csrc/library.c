@@ -1,4 +1,4 @@
-/* The exported functions: open, close, run, and the size of packed activations. */
+/* The exported functions: open, close, run, and what prepares and follows a run. */
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -144,6 +144,20 @@ EXPORT int32_t ingot_repack(ingot_repack_args *a) {
 	library *l = a->lib;
 	if (a->rows < 0 || a->stride < 0 || (a->interleaved && !ingot_interleaves(a->dtype))) return INGOT_ERR_OP;
 	workers_run(l->workers, repack_task, a, ceil_div(a->rows, REPACK_ROWS), workers_threads(l->workers));
+	return 0;
+}
+
+static void read_rows_task(const void *arg, int64_t task, void *scratch) {
+	(void)scratch;
+	const ingot_read_rows_args *a = arg;
+	int64_t after = min64(task + workers_threads(((library *)a->lib)->workers), a->n - 1);
+	ingot_tables[a->table]->read_row(&a->rows[task], &a->rows[after]);
+}
+
+EXPORT int32_t ingot_read_rows(ingot_read_rows_args *a) {
+	library *l = a->lib;
+	if (!known_table(l, a->table)) return INGOT_ERR_TABLE;
+	workers_run(l->workers, read_rows_task, a, a->n, workers_threads(l->workers));
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 		op_rope_dx_##isa, op_act_dx_##isa, op_glu_dx_##isa, op_softcap_dx_##isa, op_concat_##isa, op_rows_dx_##isa, \
 		op_embed_dw_##isa, op_column_sums_##isa, op_cross_entropy_##isa, op_pool_dx_##isa, op_slot_sums_##isa, \
 		op_combine_dx_##isa, op_route_dx_##isa, op_sinks_dw_##isa; \
+	void read_row_##isa(ingot_row *r, const ingot_row *after); \
 	void gemm_f32_##isa(const struct gemm *, void *); \
 	void adamw_##isa(const ingot_adamw_args *, int64_t, int64_t); \
 	double sum_squares_##isa(const float *, int64_t);
@@ -19,7 +20,7 @@
 	int64_t pack_bf16_bytes_##isa(int64_t rows, int64_t cols), pack_int8_bytes_##isa(int64_t rows, int64_t cols);
 #define PRODUCT(mode, isa) void product_##mode##_##isa(const product *p, void *scratch);
 
-/* One table: elementwise operations and f32 products of one instruction set, packing
+/* One table: elementwise operations, rows of logits and f32 products of one instruction set, packing
  * and bf16 products of another, int8 products of a third, attention of a fourth. */
 #define TABLE(isa, bf16_isa, int8_isa, attention_isa, outs, grad_isa, ...) { \
 	.ops = {[INGOT_OP_EMBED] = &op_embed_##isa, [INGOT_OP_ROWS] = &op_rows_##isa, [INGOT_OP_RMSNORM] = &op_rmsnorm_##isa, \
@@ -41,7 +42,7 @@
 		[INGOT_OP_COMBINE_DX] = &op_combine_dx_##isa, [INGOT_OP_POOL_DX] = &op_pool_dx_##isa, [INGOT_OP_SLOT_SUMS] = &op_slot_sums_##isa}, \
 	.pack_grad_bytes = pack_grad_bytes_##grad_isa, .gemm_f32 = gemm_f32_##isa, .adamw = adamw_##isa, .sum_squares = sum_squares_##isa, __VA_ARGS__, \
 	.f32 = product_f32_##isa, .bf16 = product_bf16_##bf16_isa, .int8 = product_int8_##int8_isa, \
-	.group = outs, .pack_bf16_bytes = pack_bf16_bytes_##bf16_isa, .pack_int8_bytes = pack_int8_bytes_##bf16_isa}
+	.read_row = read_row_##isa, .group = outs, .pack_bf16_bytes = pack_bf16_bytes_##bf16_isa, .pack_int8_bytes = pack_int8_bytes_##bf16_isa}
 
 ELEMENTWISE(generic) ATTENTION(generic) GRAD(generic) PACK(generic) PRODUCT(f32, generic) PRODUCT(bf16, generic) PRODUCT(int8, generic)
 static const table generic = TABLE(generic, generic, generic, generic, 16, generic, .grad_bytes = 4);

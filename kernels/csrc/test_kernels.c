@@ -475,6 +475,31 @@ static void test_math(void) {
 	if (exp_f32(-INFINITY) != 0 || exp_f32(INFINITY) != INFINITY || exp_f32(0) != 1 || exp_f32(NAN) == 0) fail("exp at the ends");
 }
 
+/* Rows of logits that end where the memory does: every table finds the generic one's bits. */
+static void test_logits(void) {
+	where = "logits";
+	for (int round = 0; round < 40; round++) {
+		int64_t n = 1 + below(round < 20 ? 40 : 600), strips = (n + INGOT_STRIP - 1) / INGOT_STRIP;
+		float *x = guarded(n * 4), *want = guarded(2 * strips * 4);
+		for (int64_t i = 0; i < n; i++) x[i] = below(9) ? 30 * unit() : -INFINITY;
+		x[below((int)n)] = 0;
+		ingot_row first = {.x = x, .high = want, .sums = want + strips, .n = n, .scale = 1.4f, .moments = round & 1};
+		ingot_read_rows_args a = {.lib = lib1, .rows = &first, .n = 1};
+		if (ingot_read_rows(&a)) fail("refused");
+		for (int32_t t = 1; t < INGOT_TABLES; t++) {
+			if (!(tables >> t & 1)) continue;
+			float *got = guarded(2 * strips * 4);
+			ingot_row *rows = guarded(3 * (int64_t)sizeof *rows);
+			for (int i = 0; i < 3; i++) rows[i] = first, rows[i].high = got, rows[i].sums = got + strips;
+			ingot_read_rows_args b = {.lib = lib1, .rows = rows, .n = 3, .table = t};
+			if (ingot_read_rows(&b)) fail("%s: refused", table_name[t]);
+			if (memcmp(got, want, (size_t)(8 * strips)) || rows[2].total != first.total || rows[2].moment != first.moment)
+				fail("%s: %d logits", table_name[t], (int)n);
+		}
+		free_all();
+	}
+}
+
 static void test_refusals(void) {
 	where = "refusals";
 	ingot_batch b = empty_batch(1);
@@ -506,6 +531,7 @@ int main(void) {
 	printf("\n");
 	test_refusals();
 	test_math();
+	test_logits();
 	test_simple();
 	test_rope();
 	test_rows();

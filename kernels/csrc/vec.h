@@ -286,6 +286,27 @@ INLINE vi vi_lookup(const uint8_t *table, vi index) {
 #endif
 }
 
+/* Each lane's low four bits choose one of 16 floats. */
+INLINE vf vf_pick(const float *table, vi index) {
+#if defined(__AVX512F__)
+	return (vf){{_mm512_permutexvar_ps(index.p[0], _mm512_loadu_ps(table))}};
+#elif defined(__AVX2__)
+	vf r;
+	__m256 low = _mm256_loadu_ps(table), high = _mm256_loadu_ps(table + 8);
+	EACH {
+		__m256 second = _mm256_castsi256_ps(_mm256_slli_epi32(index.p[part], 28)); /* bit 3, as a sign */
+		r.p[part] = _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, index.p[part]), _mm256_permutevar8x32_ps(high, index.p[part]), second);
+	}
+	return r;
+#else
+	uint32_t lane[16];
+	float picked[16];
+	vi_store(lane, index);
+	for (int l = 0; l < 16; l++) picked[l] = table[lane[l] & 15];
+	return vf_load(picked);
+#endif
+}
+
 /* Per i32 lane: acc + sum of four products of w's bytes (unsigned, at most 129) with
  * the four signed bytes a4 (at least -127): 129 * 127 * 2 fits the 16 bits that
  * machines without VNNI go through. */
