@@ -2,18 +2,16 @@ package engine
 
 import (
 	"reflect"
-	"runtime"
 	"testing"
 
 	"github.com/ingot-llm/ingot/quant"
 )
 
-// forked returns the tokens of the 16 continuations of each of 3 requests, drawn by procs
-// goroutines.
-func forked(t *testing.T, src quant.Source, procs int) map[[2]int][]int32 {
+// forked returns the tokens of the 16 continuations of each of 3 requests, computed and
+// drawn by threads threads.
+func forked(t *testing.T, src quant.Source, threads int) map[[2]int][]int32 {
 	t.Helper()
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
-	e, err := OpenSource(src, Options{MaxSeqs: 48, Threads: 1}, nil)
+	e, err := OpenSource(src, Options{MaxSeqs: 48, Threads: threads}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,9 +34,9 @@ func forked(t *testing.T, src quant.Source, procs int) map[[2]int][]int32 {
 	return out
 }
 
-// TestManyDrawAsOne: whoever draws a token, it is the same, also where several sequences
-// draw from one row, which their penalties change for a while.
-func TestManyDrawAsOne(t *testing.T) {
+// TestThreadsDrawAsOne: however many threads read the logits, the tokens are the same, also
+// where several sequences draw from one row, which their penalties change for a while.
+func TestThreadsDrawAsOne(t *testing.T) {
 	src := newSmallModel(t, quant.Q8_0)
 	want := forked(t, src, 1)
 	if len(want) != 48 {
@@ -46,7 +44,7 @@ func TestManyDrawAsOne(t *testing.T) {
 	}
 	for range 3 {
 		if got := forked(t, src, 4); !reflect.DeepEqual(got, want) {
-			t.Error("four goroutines draw other tokens than one")
+			t.Error("four threads draw other tokens than one")
 		}
 	}
 }

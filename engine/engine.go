@@ -11,8 +11,10 @@ import (
 
 	"github.com/ingot-llm/ingot/engine/batch"
 	"github.com/ingot-llm/ingot/engine/chat"
+	"github.com/ingot-llm/ingot/engine/sample"
 	"github.com/ingot-llm/ingot/engine/sched"
 	"github.com/ingot-llm/ingot/engine/tokenizer"
+	"github.com/ingot-llm/ingot/kernels"
 )
 
 // Model computes the logits of a batch. The engine's loop is its only caller.
@@ -21,7 +23,7 @@ type Model interface {
 	// requests in it and no others.
 	Run(b *batch.Batch) error
 	// Logits returns the logits [V] of row i of the batch's LogitRows, valid and free to
-	// be overwritten until the next Run. Different rows are asked for by several goroutines.
+	// be overwritten until the next Run.
 	Logits(i int) []float32
 	// CopyBlock copies the keys and values of a KV block in every layer.
 	CopyBlock(src, dst int)
@@ -31,7 +33,9 @@ type Model interface {
 type Config struct {
 	Model     Model
 	Tokenizer *tokenizer.Tokenizer
-	Sched     sched.Config
+	// Table reads the logits, with its threads; nil = the reference. It stays open until Close.
+	Table *kernels.Table
+	Sched sched.Config
 	// MaxStep bounds how long a step may take in which sequences get tokens while prompts are
 	// computed: the part of the prompts is cut so that it is foreseen to keep to it. 0 = 75 ms
 	// or, where that is more, twice as long as the step takes without them.
@@ -59,10 +63,8 @@ type Engine struct {
 	sched  *sched.Scheduler
 	pace   pace
 	tasks  map[uint64]*task
-	crew   *crew
 	drawer drawer
-	drawn  []batch.Sample // those of the step at hand, for the crew
-	idle   []func()       // wait for the last task to end
+	idle   []func() // wait for the last task to end
 }
 
 // New starts an engine. Close ends it.
@@ -84,9 +86,9 @@ func New(cfg Config) (*Engine, error) {
 		sched:    sched.New(cfg.Sched),
 		pace:     newPace(cfg.MaxStep),
 		tasks:    map[uint64]*task{},
+		drawer:   drawer{sampler: sample.New(cfg.Table)},
 		opened:   &opened{},
 	}
-	e.crew = newCrew(e.drawSamples)
 	e.stats.blocks = cfg.Sched.Blocks
 	go e.loop()
 	return e, nil

@@ -10,7 +10,7 @@ import (
 // loop is the engine's only goroutine: take what has been asked, compute a step, again.
 func (e *Engine) loop() {
 	defer close(e.done)
-	defer close(e.crew.wake)
+	defer e.drawer.sampler.Close()
 	defer e.dropAll()
 	for e.receive() {
 		if !e.step() && !e.wait() {

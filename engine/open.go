@@ -105,7 +105,7 @@ func (m *opened) open(o Options, log *slog.Logger) (*Config, error) {
 	}
 	m.describe(&o)
 	return &Config{
-		Model: m.runner, Tokenizer: m.tok, EndTokens: m.tok.EOGs(), Log: log,
+		Model: m.runner, Tokenizer: m.tok, Table: m.table, EndTokens: m.tok.EOGs(), Log: log,
 		MaxStep: time.Duration(o.MaxStepMS) * time.Millisecond,
 		Sched: sched.Config{
 			MaxSeqs: o.MaxSeqs, MaxBatchTokens: o.BatchTokens, ChunkTokens: o.ChunkTokens, MaxContext: o.Context,

@@ -1,6 +1,10 @@
 package sample
 
-import "math"
+import (
+	"math"
+
+	"github.com/ingot-llm/ingot/kernels"
+)
 
 // candidate is a token that may be drawn: its logit over the temperature less the
 // largest, which is at most 0, and the exponential of that, its probability times some
@@ -16,49 +20,46 @@ const depths = 256
 // depth counts eighths of a nat from the largest weight down.
 func (c *candidate) depth() int { return int(min(-8*c.scaled, depths-1)) }
 
-// filters reports whether not every token may be drawn.
-func (p *Params) filters() bool {
-	return p.TopK > 0 || p.TopP < 1 || p.MinP > 0 || p.TypicalP < 1
-}
-
-// interest returns what scan has to find for the filters: the k largest logits, or those
-// within slack of the largest.
-func (p *Params) interest(vocab int) (k int, slack float32) {
-	switch {
-	case p.Temperature == 0:
-		return 1, 0
-	case p.cuts(vocab):
-		return p.TopK, 0
-	case p.TopP < 1:
-		return 1, p.Temperature * nearby
-	case p.MinP > 0:
-		return 1, p.Temperature * float32(2*margin-math.Log(float64(p.MinP)))
-	}
-	return 1, 0
-}
-
 // cuts reports whether top_k leaves tokens out.
 func (p *Params) cuts(vocab int) bool { return p.TopK > 0 && p.TopK < vocab }
 
-// candidates returns the tokens left by the filters, in the order of ids, after scan.
-func (s *Sampler) candidates(logits []float32, p *Params, top float32) []candidate {
+// filters reports whether not every token may be drawn.
+func (p *Params) filters(vocab int) bool {
+	return p.cuts(vocab) || p.TopP < 1 || p.MinP > 0 || p.TypicalP < 1
+}
+
+// row says what is to be read of logits: maxima are enough to take the largest ones.
+func (p *Params) row(logits []float32) kernels.Row {
+	r := kernels.Row{X: logits}
+	if p.Temperature == 0 || p.cuts(len(logits)) || p.TopP == 1 && p.MinP > 0 {
+		return r
+	}
+	r.Scale, r.Moments = scaleOf(p.Temperature), p.TopP == 1 && p.TypicalP < 1
+	return r
+}
+
+// candidates returns the tokens left by the filters, in the order of ids.
+func (s *Sampler) candidates(r *kernels.Row, p *Params) []candidate {
 	var c []candidate
 	switch {
-	case p.cuts(len(logits)):
-		c = s.collect(logits, s.kth(logits, p.TopK), top, p.Temperature)
+	case p.cuts(len(r.X)):
+		c = s.collect(r, s.kth(r, p.TopK), p.Temperature)
 		if p.TopP < 1 {
 			c = s.topP(c, float64(p.TopP)*total(c))
 		}
 	case p.TopP < 1:
-		c = s.nucleus(logits, p, top)
+		c = s.nucleus(r, p)
+	case p.MinP == 0 && p.TypicalP < 1:
+		return s.typical(r, p)
 	default:
-		c = s.collect(logits, p.floor(top), top, p.Temperature)
+		c = s.collect(r, p.floor(r.Top, math.Log(float64(p.MinP))-margin), p.Temperature)
 	}
 	if p.MinP > 0 {
 		c = minP(c, float64(p.MinP))
 	}
 	if p.TypicalP < 1 {
-		c = s.typicalP(c, float64(p.TypicalP))
+		sum, mean := mean(c)
+		c = s.typicalP(c, mean, float64(p.TypicalP)*sum)
 	}
 	return c
 }
@@ -67,66 +68,53 @@ func (s *Sampler) candidates(logits []float32, p *Params, top float32) []candida
 // decided by its weight.
 const margin = 1e-3
 
-// floor returns a logit below those that pass min_p.
-func (p *Params) floor(top float32) float32 {
-	if p.MinP == 0 {
-		return -math.MaxFloat32
-	}
-	bound := float64(top) + float64(p.Temperature)*(math.Log(float64(p.MinP))-margin)
-	return math.Nextafter32(float32(bound), -math.MaxFloat32)
+// floor returns a logit below those that, less the largest one and over the temperature,
+// are at least scaled.
+func (p *Params) floor(top float32, scaled float64) float32 {
+	return math.Nextafter32(float32(float64(top)+float64(p.Temperature)*scaled), -math.MaxFloat32)
 }
 
-// nearby is how far below the largest scaled logit top_p looks first: at a 400th of its
-// probability.
-const nearby = 6
+// The smallest set that reaches a part of a whole row's weight is sought among the tokens
+// within nearby nats of where it begins, as few are needed as a rule; then within a third
+// more, and so on until farthest, beyond which a row's weights are 0.
+const (
+	nearby   = 6
+	wider    = 4. / 3
+	farthest = 90
+)
 
-// nucleus applies top_p to the whole row. The smallest set is among the tokens above any
-// floor whose weights reach the mass, and few tokens do as a rule.
-func (s *Sampler) nucleus(logits []float32, p *Params, top float32) []candidate {
-	mass := float64(p.TopP) * s.weigh(logits, top, p.Temperature)
-	for depth := float32(nearby); ; depth *= 4. / 3 {
-		c := s.collect(logits, top-p.Temperature*depth, top, p.Temperature)
-		if depth > -expLeast || total(c) >= mass {
+// nucleus applies top_p to the whole row: its set begins with the largest logit.
+func (s *Sampler) nucleus(r *kernels.Row, p *Params) []candidate {
+	mass := float64(p.TopP) * r.Total
+	for depth := float64(nearby); ; depth *= wider {
+		c := s.collect(r, p.floor(r.Top, -depth), p.Temperature)
+		if depth > farthest || total(c) >= mass {
 			return s.topP(c, mass)
 		}
 	}
 }
 
-// weigh returns the sum of all weights, after scan, and fills sums with that of each
-// strip.
-func (s *Sampler) weigh(logits []float32, top, temperature float32) (sum float64) {
-	inverse := 1 / float64(temperature)
-	s.sums = s.sums[:0]
-	for from := 0; from < len(logits); from += strip {
-		part := 0.0
-		for _, v := range logits[from:min(from+strip, len(logits))] {
-			part += expNegative((float64(v) - float64(top)) * inverse)
+// typical applies typical_p to the whole row: its set begins at the mean of the scaled
+// logits.
+func (s *Sampler) typical(r *kernels.Row, p *Params) []candidate {
+	mean, mass := r.Moment/r.Total*math.Ln2, float64(p.TypicalP)*r.Total
+	for far := float64(nearby); ; far *= wider {
+		c := s.collect(r, p.floor(r.Top, mean-far), p.Temperature)
+		c = keep(c, func(x candidate) bool { return math.Abs(x.scaled-mean) <= far })
+		if far > farthest || total(c) >= mass {
+			return s.typicalP(c, mean, mass)
 		}
-		s.sums = append(s.sums, part)
-		sum += part
 	}
-	return sum
 }
 
 // collect returns the tokens whose logit is at least floor and that are not masked, in the
-// order of ids, after scan.
-func (s *Sampler) collect(logits []float32, floor, top, temperature float32) []candidate {
+// order of ids.
+func (s *Sampler) collect(r *kernels.Row, floor, temperature float32) []candidate {
 	c, inverse := s.choice[:0], 1/float64(temperature)
-	floor = max(floor, -math.MaxFloat32)
-	reach := reachOf(floor)
-	for i, high := range s.bounds {
-		from := i * strip
-		part := logits[from:min(from+strip, len(logits))]
-		if high < floor || !reach.by(part) {
-			continue
-		}
-		for j, v := range part {
-			if v >= floor {
-				x := (float64(v) - float64(top)) * inverse
-				c = append(c, candidate{scaled: x, weight: expNegative(x), id: int32(from + j)})
-			}
-		}
-	}
+	above(r, max(floor, -math.MaxFloat32), func(id int32, v float32) {
+		x := (float64(v) - float64(r.Top)) * inverse
+		c = append(c, candidate{scaled: x, weight: math.Exp(x), id: id})
+	})
 	s.choice = c
 	return c
 }
@@ -136,6 +124,15 @@ func total(c []candidate) (sum float64) {
 		sum += x.weight
 	}
 	return sum
+}
+
+// mean returns the sum of the weights and the mean of the scaled logits.
+func mean(c []candidate) (sum, mean float64) {
+	sum = total(c)
+	for _, x := range c {
+		mean += x.weight / sum * x.scaled
+	}
+	return sum, mean
 }
 
 // topP keeps the smallest set of largest weights whose sum reaches mass. It sums them by
@@ -171,18 +168,15 @@ func minP(c []candidate, p float64) []candidate {
 	return keep(c, func(x candidate) bool { return x.weight >= p*high })
 }
 
-// typicalP keeps the smallest set of tokens nearest to the entropy in -log probability
-// whose weight reaches p of all, and what is as near as the last of them.
-func (s *Sampler) typicalP(c []candidate, p float64) []candidate {
-	sum, mean := total(c), 0.0 // mean of the scaled logits, as entropy = log(sum) - mean
-	for _, x := range c {
-		mean += x.weight / sum * x.scaled
-	}
+// typicalP keeps the smallest set of tokens nearest to the entropy in -log probability,
+// which is nearest to the mean of the scaled logits, whose weight reaches mass, and what is
+// as near as the last of them.
+func (s *Sampler) typicalP(c []candidate, mean, mass float64) []candidate {
 	s.items = s.items[:0]
 	for _, x := range c {
 		s.items = append(s.items, item{key: math.Abs(mean - x.scaled), weight: x.weight, id: x.id})
 	}
-	last := cut(s.items, p*sum)
+	last := cut(s.items, mass)
 	return keep(c, func(x candidate) bool { return math.Abs(mean-x.scaled) <= last.key })
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/ingot-llm/ingot/kernels"
 	"github.com/ingot-llm/ingot/quant/quanttest"
 	"github.com/ingot-llm/ingot/quant/safetensors"
 )
@@ -40,18 +41,18 @@ func (c *goldenCase) params() *Params {
 	return &p
 }
 
-// distribution returns the probabilities [V] that Sample draws from.
-func distribution(t testing.TB, logits []float32, st *State) []float64 {
-	s := &Sampler{}
+// distribution returns the probabilities [V] that Sample draws from, reading with s.
+func distribution(t testing.TB, s *Sampler, logits []float32, st *State) []float64 {
 	before := slices.Clone(logits)
-	undo := st.edit(logits, nil)
-	k, slack := st.params.interest(len(logits))
-	top, err := s.scan(logits, k, slack)
-	if err != nil {
+	if err := s.read([]Draw{{Logits: logits, State: st}}); err != nil {
 		t.Fatal(err)
 	}
-	c := s.candidates(logits, st.params, top)
-	restore(logits, undo)
+	r := &s.rows[0]
+	if err := check(r); err != nil {
+		t.Fatal(err)
+	}
+	c := s.candidates(r, st.params)
+	s.restore()
 	if !slices.Equal(before, logits) {
 		t.Fatal("the logits were not restored")
 	}
@@ -62,8 +63,22 @@ func distribution(t testing.TB, logits []float32, st *State) []float64 {
 	return probs
 }
 
-// TestGolden compares the filtered probabilities with those of the transformers library:
-// within 1e-6, and exactly the same tokens kept.
+// newSampler returns a sampler that reads with the reference.
+func newSampler(t testing.TB) *Sampler {
+	s := New(nil)
+	t.Cleanup(s.Close)
+	return s
+}
+
+// draw draws one token.
+func draw(s *Sampler, logits []float32, st *State) (int32, error) {
+	d := []Draw{{Logits: logits, State: st}}
+	s.Sample(d)
+	return d[0].Token, d[0].Err
+}
+
+// TestGolden compares the filtered probabilities with those of the transformers library, on
+// every table: within 1e-6, and exactly the same tokens kept.
 func TestGolden(t *testing.T) {
 	dir := quanttest.Shared(t, "data", "models", "golden", "sample")
 	var file struct {
@@ -84,16 +99,22 @@ func TestGolden(t *testing.T) {
 	defer tensors.Close()
 	const vocab = 512
 	all, want := floats(t, tensors, "logits"), floats(t, tensors, "probs")
-	for v, context := range file.Contexts {
-		logits := all[v*vocab : (v+1)*vocab]
-		for i, c := range file.Cases {
-			st := NewState(c.params(), 0, nil)
-			for _, id := range context {
-				st.Accept(id)
+	for _, table := range kernels.Tables() {
+		t.Run(table.Name, func(t *testing.T) {
+			s := New(table)
+			defer s.Close()
+			for v, context := range file.Contexts {
+				logits := all[v*vocab : (v+1)*vocab]
+				for i, c := range file.Cases {
+					st := NewState(c.params(), 0, nil)
+					for _, id := range context {
+						st.Accept(id)
+					}
+					at := (v*len(file.Cases) + i) * vocab
+					compare(t, v, i, distribution(t, s, logits, st), want[at:at+vocab], c.Kept[v], slices.Contains(c.Ties, v))
+				}
 			}
-			at := (v*len(file.Cases) + i) * vocab
-			compare(t, v, i, distribution(t, logits, st), want[at:at+vocab], c.Kept[v], slices.Contains(c.Ties, v))
-		}
+		})
 	}
 	if len(file.Contexts) != 6 || len(file.Cases) != 26 {
 		t.Errorf("%d vectors and %d cases, want 6 and 26", len(file.Contexts), len(file.Cases))

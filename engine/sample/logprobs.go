@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/ingot-llm/ingot/kernels"
 )
 
 // Logprob is a token with the natural logarithm of its probability.
@@ -14,18 +16,22 @@ type Logprob struct {
 
 // Logprobs returns the log-probability of token, and the k most probable tokens appended
 // to dst, by log-probability and then by id. They are of the raw logits [V] over the
-// full vocabulary, summed in float64 in the order of ids: before temperature, penalties
-// and filters. Errors wrap ErrBadLogits or ErrNoToken; a masked token has -Inf.
+// full vocabulary, before temperature, penalties and filters, exact to about 1e-6. Errors
+// wrap ErrBadLogits or ErrNoToken; a masked token has -Inf.
 func (s *Sampler) Logprobs(dst []Logprob, logits []float32, token int32, k int) (float32, []Logprob, error) {
-	k = min(k, len(logits))
-	top, err := s.scan(logits, max(k, 1), 0)
+	s.rows = append(s.rows[:0], kernels.Row{X: logits, Scale: scaleOf(1)})
+	r := &s.rows[0]
+	err := s.reader.Read(s.rows)
+	if err == nil {
+		err = check(r)
+	}
 	if err != nil {
 		return 0, dst, fmt.Errorf("cannot give log-probabilities: %w", err)
 	}
-	norm := float64(top) + math.Log(s.weigh(logits, top, 1))
-	if k > 0 {
+	norm := float64(r.Top) + math.Log(r.Total)
+	if k = min(k, len(logits)); k > 0 {
 		start := len(dst)
-		s.above(logits, s.kth(logits, k), func(id int32, v float32) {
+		above(r, s.kth(r, k), func(id int32, v float32) {
 			dst = append(dst, Logprob{Token: id, Logprob: float32(float64(v) - norm)})
 		})
 		dst = first(dst, start, k, logits)

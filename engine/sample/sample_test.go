@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/ingot-llm/ingot/kernels"
 )
 
 // normal returns n logits as a language model gives them: a wide bell with a few tall ones.
@@ -47,21 +49,18 @@ func TestPhilox(t *testing.T) {
 	}
 }
 
-func TestExpNegative(t *testing.T) {
-	worst := 0.0
-	for x := -699.9; x <= 0; x += 0.00737 {
-		worst = max(worst, math.Abs(expNegative(x)/math.Exp(x)-1))
-	}
-	if worst > 1e-9 || expNegative(0) != 1 || expNegative(math.Inf(-1)) != 0 {
-		t.Errorf("relative error %g, e^0 = %v", worst, expNegative(0))
-	}
-}
-
-// TestScan holds scan to plain loops: over rows of either sign, with masks, any number of
-// largest logits and any slack, and with one bad logit of either sign anywhere.
+// TestScan holds what is looked for in a row to plain loops: over rows of either sign, with
+// masks, any number of largest logits, and with one bad logit of either sign anywhere.
 func TestScan(t *testing.T) {
 	rng := rand.New(rand.NewPCG(12, 13))
-	s := &Sampler{}
+	s := newSampler(t)
+	read := func(logits []float32) *kernels.Row {
+		rows := []kernels.Row{{X: logits}}
+		if err := s.reader.Read(rows); err != nil {
+			t.Fatal(err)
+		}
+		return &rows[0]
+	}
 	for round := range 2000 {
 		logits := normal(rng, 1+rng.IntN(1500))
 		shift := float32(rng.IntN(5)-2) * 12
@@ -71,56 +70,44 @@ func TestScan(t *testing.T) {
 			}
 		}
 		logits[rng.IntN(len(logits))] = 0.25
-		k, slack := 1+rng.IntN(min(len(logits), 60)), rng.Float32()*float32(rng.IntN(40))
+		k := 1 + rng.IntN(min(len(logits), 60))
 		sorted := slices.Sorted(slices.Values(logits))
-		if top, err := s.scan(logits, 1, slack); err != nil || top != sorted[len(sorted)-1] {
-			t.Fatalf("round %d: the largest is %v, want %v (%v)", round, top, sorted[len(sorted)-1], err)
+		r := read(logits)
+		if got, want := argmax(r), slices.Index(logits, sorted[len(sorted)-1]); int(got) != want || check(r) != nil {
+			t.Fatalf("round %d: the largest stands at %d, want %d (%v)", round, got, want, check(r))
 		}
-		checkBounds(t, s, logits, sorted[len(sorted)-1]-slack)
-		if got, want := s.argmax(logits, sorted[len(sorted)-1]), slices.Index(logits, sorted[len(sorted)-1]); int(got) != want {
-			t.Fatalf("round %d: the largest stands at %d, want %d", round, got, want)
-		}
-		if _, err := s.scan(logits, k, 0); err != nil {
-			t.Fatal(err)
-		}
-		checkBounds(t, s, logits, sorted[len(sorted)-k])
-		if got := s.kth(logits, k); got != sorted[len(sorted)-k] {
+		if got := s.kth(r, k); got != sorted[len(sorted)-k] {
 			t.Fatalf("round %d: the %d-th largest is %v, want %v", round, k, got, sorted[len(sorted)-k])
+		}
+		floor := sorted[rng.IntN(len(sorted))]
+		n := 0
+		above(r, floor, func(id int32, v float32) {
+			if n++; v < floor || logits[id] != v {
+				t.Fatalf("round %d: logit %d is %v, want at least %v", round, id, v, floor)
+			}
+		})
+		if at, _ := slices.BinarySearch(sorted, floor); n != len(sorted)-at {
+			t.Fatalf("round %d: %d logits are at least %v, want %d", round, n, floor, len(sorted)-at)
 		}
 		bad := []uint32{0x7F800000, 0x7F800001, 0x7FC00000, 0xFF800001, 0xFFC00000, 0xFFFFFFFF}[round%6]
 		logits[rng.IntN(len(logits))] = math.Float32frombits(bad)
-		if _, err := s.scan(logits, k, 0); !errors.Is(err, ErrBadLogits) {
+		if err := check(read(logits)); !errors.Is(err, ErrBadLogits) {
 			t.Fatalf("round %d: a logit of bits %x: %v", round, bad, err)
 		}
-	}
-}
-
-// checkBounds checks that no logit is beyond its strip's bound, and that the bounds of
-// strips with logits of at least floor are their maxima.
-func checkBounds(t *testing.T, s *Sampler, logits []float32, floor float32) {
-	t.Helper()
-	at := 0
-	for part := range slices.Chunk(logits, strip) {
-		if high := slices.Max(part); high > s.bounds[at] || high >= floor && high != s.bounds[at] {
-			t.Fatalf("strip %d of largest logit %v has the bound %v, floor %v", at, high, s.bounds[at], floor)
-		}
-		at++
-	}
-	if at != len(s.bounds) {
-		t.Fatalf("%d bounds of %d strips", len(s.bounds), at)
 	}
 }
 
 // TestFilters holds each filter to its definition, over random rows with ties.
 func TestFilters(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
+	s := newSampler(t)
 	for round := range 300 {
 		n := 1 + rng.IntN(700)
 		logits := normal(rng, n)
 		for range rng.IntN(n) { // ties
 			logits[rng.IntN(n)] = logits[rng.IntN(n)]
 		}
-		plain := distribution(t, logits, NewState(with(func(*Params) {}), 0, nil))
+		plain := distribution(t, s, logits, NewState(with(func(*Params) {}), 0, nil))
 		k, p := 1+rng.IntN(n), rng.Float32()
 		for name, c := range map[string]struct {
 			params *Params
@@ -133,7 +120,7 @@ func TestFilters(t *testing.T) {
 			"typical_p": {with(func(q *Params) { q.TypicalP = p }), wantTypical(plain, float64(p))},
 			"top_p 0":   {with(func(q *Params) { q.TopP = 0 }), wantSmallest(plain, 1e-300, func(x float64) float64 { return -x })},
 		} {
-			got := distribution(t, logits, NewState(c.params, 0, nil))
+			got := distribution(t, s, logits, NewState(c.params, 0, nil))
 			sum := 0.0
 			for id := range got {
 				if sum += got[id]; (got[id] > 0) != c.want[id] {
@@ -224,10 +211,10 @@ func TestFrequencies(t *testing.T) {
 		"top_p":       with(func(p *Params) { p.Seed, p.TopP = 13, 0.8 }),
 	} {
 		const draws = 20000
-		st, s, counts := NewState(p, 0, nil), &Sampler{}, make([]float64, len(logits))
-		probs := distribution(t, logits, st)
+		st, s, counts := NewState(p, 0, nil), newSampler(t), make([]float64, len(logits))
+		probs := distribution(t, newSampler(t), logits, st)
 		for range draws {
-			id, err := s.Sample(logits, st)
+			id, err := draw(s, logits, st)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -258,9 +245,9 @@ func TestSeededResultIsAFunction(t *testing.T) {
 	for i := range rows {
 		rows[i] = normal(rng, 1000)
 	}
-	draw := func(s *Sampler, st *State, i int) int32 {
-		id, err := s.Sample(rows[i], st)
-		again, _ := s.Sample(rows[i], st)
+	place := func(s *Sampler, st *State, i int) int32 {
+		id, err := draw(s, rows[i], st)
+		again, _ := draw(s, rows[i], st)
 		if err != nil || again != id {
 			t.Fatalf("drew %d, then %d (%v)", id, again, err)
 		}
@@ -270,18 +257,18 @@ func TestSeededResultIsAFunction(t *testing.T) {
 	p := with(func(p *Params) { p.Seed, p.TopP, p.Temperature, p.RepetitionPenalty = 9, 0.95, 1.5, 1.1 })
 	alone := map[int][]int32{}
 	for index := range 4 {
-		s, st := &Sampler{}, NewState(p, index, nil)
+		s, st := newSampler(t), NewState(p, index, nil)
 		for i := range rows {
-			alone[index] = append(alone[index], draw(s, st, i))
+			alone[index] = append(alone[index], place(s, st, i))
 		}
 	}
-	s, turns := &Sampler{}, make([]*State, 4)
+	s, turns := newSampler(t), make([]*State, 4)
 	for index := range turns {
 		turns[index] = NewState(p, index, nil)
 	}
 	for i := range rows {
 		for index, st := range turns {
-			if got := draw(s, st, i); got != alone[index][i] {
+			if got := place(s, st, i); got != alone[index][i] {
 				t.Fatalf("choice %d place %d: %d in turns, %d alone", index, i, got, alone[index][i])
 			}
 		}
@@ -289,7 +276,7 @@ func TestSeededResultIsAFunction(t *testing.T) {
 	other := NewState(with(func(q *Params) { *q = *p; q.Seed = 10 }), 0, nil)
 	same := 0
 	for i := range rows {
-		if draw(s, other, i) == alone[0][i] {
+		if place(s, other, i) == alone[0][i] {
 			same++
 		}
 	}
@@ -298,14 +285,85 @@ func TestSeededResultIsAFunction(t *testing.T) {
 	}
 }
 
+// crowd returns draws of many kinds, those of three choices of one request included, which
+// share a row that their penalties change.
+func crowd(rng *rand.Rand, vocab int) (draws []Draw) {
+	for i, change := range []func(p *Params){
+		func(p *Params) {},
+		func(p *Params) { p.Temperature = 0 },
+		func(p *Params) { p.Temperature = 1e-40 },
+		func(p *Params) { p.Temperature = 30 },
+		func(p *Params) {
+			p.Temperature, p.RepetitionPenalty, p.LogitBias = 0.7, 1.3, []Bias{{3, float32(math.Inf(-1))}}
+		},
+		func(p *Params) { p.TopK = 20 },
+		func(p *Params) { p.TopK, p.TopP, p.MinP, p.TypicalP = 50, 0.9, 0.01, 0.9 },
+		func(p *Params) { p.TopP = 0.9 },
+		func(p *Params) { p.TopP = math.Nextafter32(1, 0) },
+		func(p *Params) { p.TopP, p.Temperature = 0.99, 3 },
+		func(p *Params) { p.MinP = 0.02 },
+		func(p *Params) { p.TypicalP = 0.8 },
+		func(p *Params) { p.TypicalP = math.Nextafter32(1, 0) },
+	} {
+		p := with(change)
+		p.Seed = rng.Uint64()
+		logits := normal(rng, vocab)
+		if i%3 == 1 {
+			for range vocab / 2 {
+				logits[rng.IntN(vocab)] = float32(math.Inf(-1))
+			}
+		}
+		for index := range 1 + i%4 {
+			draws = append(draws, Draw{Logits: logits, State: NewState(p, index, []int32{1, 2, 2})})
+		}
+	}
+	return draws
+}
+
+// TestManyDrawAsOne: a token is the same whether it is drawn alone or beside others, and
+// whichever table reads the row, with however many threads.
+func TestManyDrawAsOne(t *testing.T) {
+	rng := rand.New(rand.NewPCG(21, 22))
+	reference := newSampler(t)
+	lib := kernels.Open(3, kernels.Options{})
+	defer lib.Close()
+	for _, vocab := range []int{5, 64, 1000, 4097} {
+		for range 20 {
+			draws := crowd(rng, vocab)
+			before := slices.Clone(draws[0].Logits)
+			var want []int32
+			for _, d := range draws {
+				id, err := draw(reference, d.Logits, d.State)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want = append(want, id)
+			}
+			for _, table := range lib.Tables() {
+				s := New(table)
+				s.Sample(draws)
+				s.Close()
+				for i, d := range draws {
+					if d.Err != nil || d.Token != want[i] {
+						t.Fatalf("%s, vocabulary %d: draw %d gives %d (%v) among others, %d alone", table.Name, vocab, i, d.Token, d.Err, want[i])
+					}
+				}
+			}
+			if !slices.Equal(before, draws[0].Logits) {
+				t.Fatal("the logits were not restored")
+			}
+		}
+	}
+}
+
 func TestGreedyTakesTheFirstLargest(t *testing.T) {
-	s := &Sampler{}
+	s := newSampler(t)
 	for n := 1; n < 300; n += 7 {
 		logits := make([]float32, n)
 		for i := n / 2; i < n; i++ {
 			logits[i] = 3
 		}
-		got, err := s.Sample(logits, NewState(with(func(p *Params) { p.Temperature, p.TopP, p.TopK = 0, 0.1, 3 }), 0, nil))
+		got, err := draw(s, logits, NewState(with(func(p *Params) { p.Temperature, p.TopP, p.TopK = 0, 0.1, 3 }), 0, nil))
 		if err != nil || got != int32(n/2) {
 			t.Errorf("%d logits: token %d, want %d (%v)", n, got, n/2, err)
 		}
@@ -368,9 +426,9 @@ func TestBadLogits(t *testing.T) {
 		{append(make([]float32, 99), inf), ErrBadLogits, "logit 99 is +Inf"},
 		{[]float32{-inf, -inf}, ErrNoToken, "all 2 are masked"},
 	} {
-		s := &Sampler{}
+		s := newSampler(t)
 		for _, temperature := range []float32{0, 1} {
-			_, err := s.Sample(c.logits, NewState(with(func(p *Params) { p.Temperature = temperature }), 0, nil))
+			_, err := draw(s, c.logits, NewState(with(func(p *Params) { p.Temperature = temperature }), 0, nil))
 			if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) {
 				t.Errorf("%v: %v", c.logits, err)
 			}
@@ -379,10 +437,10 @@ func TestBadLogits(t *testing.T) {
 			t.Errorf("Logprobs %v: %v", c.logits, err)
 		}
 	}
-	s := &Sampler{}
+	s := newSampler(t)
 	some := []float32{-inf, 1, -inf}
 	for _, p := range []*Params{with(func(*Params) {}), with(func(p *Params) { p.TopK = 2 }), with(func(p *Params) { p.TypicalP = 0.5 }), with(func(p *Params) { p.TopP = 0.5 })} {
-		if id, err := s.Sample(some, NewState(p, 0, nil)); id != 1 || err != nil {
+		if id, err := draw(s, some, NewState(p, 0, nil)); id != 1 || err != nil {
 			t.Errorf("drew %d (%v) where only 1 is left", id, err)
 		}
 	}
@@ -415,7 +473,7 @@ func TestValidate(t *testing.T) {
 // TestLogprobs compares with a plain log-softmax and a full sort.
 func TestLogprobs(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 8))
-	s := &Sampler{}
+	s := newSampler(t)
 	for range 100 {
 		n := 1 + rng.IntN(2000)
 		logits := normal(rng, n)
@@ -454,9 +512,11 @@ func TestSamplingAllocatesNothing(t *testing.T) {
 	p := with(func(p *Params) {
 		p.TopP, p.TopK, p.TypicalP, p.FrequencyPenalty, p.Temperature = 0.9, 4000, 0.9, 0.1, 3
 	})
-	s, st, list := &Sampler{}, NewState(p, 0, nil), make([]Logprob, 0, 64)
+	s, st, list := newSampler(t), NewState(p, 0, nil), make([]Logprob, 0, 64)
+	d := []Draw{{Logits: logits, State: st}}
 	if n := testing.AllocsPerRun(300, func() {
-		id, _ := s.Sample(logits, st)
+		s.Sample(d)
+		id := d[0].Token
 		_, _, _ = s.Logprobs(list, logits, id, 20)
 		st.Accept(id % 8)
 	}); n != 0 {
@@ -526,11 +586,12 @@ func benchSample(b *testing.B, logits []float32, p *Params) {
 	for i := range prompt {
 		prompt[i] = int32(i * 97)
 	}
-	s, st := &Sampler{}, NewState(p, 0, prompt)
+	s, d := New(kernels.Tables()[0]), []Draw{{Logits: logits, State: NewState(p, 0, prompt)}}
+	defer s.Close()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := s.Sample(logits, st); err != nil {
-			b.Fatal(err)
+		if s.Sample(d); d[0].Err != nil {
+			b.Fatal(d[0].Err)
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N), "us/token")
@@ -539,7 +600,8 @@ func benchSample(b *testing.B, logits []float32, p *Params) {
 // BenchmarkSampleLogprobs gives what top_logprobs 5 asks for.
 func BenchmarkSampleLogprobs(b *testing.B) {
 	benchRows(b, func(b *testing.B, logits []float32) {
-		s, list := &Sampler{}, make([]Logprob, 0, 64)
+		s, list := New(kernels.Tables()[0]), make([]Logprob, 0, 64)
+		defer s.Close()
 		b.ReportAllocs()
 		for b.Loop() {
 			if _, _, err := s.Logprobs(list, logits, 5, 5); err != nil {
