@@ -64,7 +64,8 @@ type Engine struct {
 	pace   pace
 	tasks  map[uint64]*task
 	drawer drawer
-	idle   []func() // wait for the last task to end
+	told   []*Stream // in the step at hand
+	idle   []func()  // wait for the last task to end
 }
 
 // New starts an engine. Close ends it.

@@ -92,10 +92,22 @@ func (e *Engine) step() bool {
 	for i := range b.Samples {
 		e.commit(&b.Samples[i], now)
 	}
+	e.wakeReaders()
 	took := time.Since(start)
 	e.pace.observe(loadOf(b), took)
 	e.stats.step(b, took, now.Sub(planned), e.sched.Stats())
 	return true
+}
+
+// wakeReaders wakes those who have been told something in this step, all at once: a reader
+// that ran at the first token would have to be woken for the next one anew, while others
+// still wait for theirs.
+func (e *Engine) wakeReaders() {
+	for _, s := range e.told {
+		s.signal()
+	}
+	clear(e.told)
+	e.told = e.told[:0]
 }
 
 // schedule notes when a request was first computed and what the cache gave it.
@@ -150,7 +162,7 @@ func (e *Engine) drop(t *task, why FinishReason, err error) {
 	now := time.Now()
 	for i := range t.seqs {
 		if !t.seqs[i].ended {
-			t.stream.push(Event{Index: i, Finish: why, Err: err, StopID: -1, At: now}, nil, nil)
+			t.stream.Push(Event{Index: i, Finish: why, Err: err, StopID: -1, At: now})
 		}
 	}
 	t.stream.end(now)

@@ -82,18 +82,6 @@ func (s *Stream) take() (ev Event, ok, end bool) {
 // maxBacklog is how many bytes may wait for a reader before its request is put on hold.
 const maxBacklog = 256 << 10
 
-// fallBehind reports, once, that the reader does not keep up; resume is called when it
-// does again.
-func (s *Stream) fallBehind() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.held || s.closed || s.backlog() <= maxBacklog {
-		return false
-	}
-	s.held = true
-	return true
-}
-
 // catchUp has the request go on once the reader has taken half of what it let lie.
 func (s *Stream) catchUp() {
 	s.mu.Lock()
@@ -113,12 +101,34 @@ func (s *Stream) empty() {
 }
 
 // Push appends an event. It never blocks; after Close it drops the event.
-func (s *Stream) Push(ev Event) { s.push(ev, []byte(ev.Text), ev.Tokens) }
-
-// push appends an event with its text and tokens, which are copied.
-func (s *Stream) push(ev Event, text []byte, tokens []Token) {
-	ev.Text, ev.Tokens = "", nil
+func (s *Stream) Push(ev Event) {
 	s.mu.Lock()
+	s.add(ev, []byte(ev.Text), ev.Tokens)
+	s.mu.Unlock()
+	s.signal()
+}
+
+// deliver pushes what a step has made of a sequence and counts its tokens. It does not wake
+// the reader: signal does. It reports, once, that the reader does not keep up; resume is
+// called when it does again.
+func (s *Stream) deliver(ev Event, text []byte, tokens []Token) (behind bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.usage.CompletionTokens += len(tokens)
+	if s.timing.FirstToken.IsZero() {
+		s.timing.FirstToken = ev.At
+	}
+	s.add(ev, text, tokens)
+	if ev.Finish != FinishNone || s.held || s.closed || s.backlog() <= maxBacklog {
+		return false
+	}
+	s.held = true
+	return true
+}
+
+// add appends an event with its text and tokens, which are copied; under mu.
+func (s *Stream) add(ev Event, text []byte, tokens []Token) {
+	ev.Text, ev.Tokens = "", nil
 	if !s.closed {
 		s.text = append(s.text, text...)
 		s.tokens = append(s.tokens, tokens...)
@@ -127,8 +137,6 @@ func (s *Stream) push(ev Event, text []byte, tokens []Token) {
 	if ev.Finish != FinishNone {
 		s.open--
 	}
-	s.mu.Unlock()
-	s.signal()
 }
 
 func (s *Stream) signal() {
@@ -183,16 +191,6 @@ func (s *Stream) end(now time.Time) {
 	if unhook != nil {
 		unhook()
 	}
-}
-
-// count adds generated tokens to the usage and notes when the first one came.
-func (s *Stream) count(tokens int, now time.Time) {
-	s.mu.Lock()
-	s.usage.CompletionTokens += tokens
-	if s.timing.FirstToken.IsZero() {
-		s.timing.FirstToken = now
-	}
-	s.mu.Unlock()
 }
 
 // Update lets the engine's loop change the facts that the reader may ask for.

@@ -156,12 +156,11 @@ func (e *Engine) tell(t *task, q *sequence, ev Event) {
 		t.told = true
 		t.stream.SetPrompt(t.prompt)
 	}
-	t.stream.count(len(tokens), ev.At)
-	t.stream.push(ev, q.bytes, tokens)
+	if t.stream.deliver(ev, q.bytes, tokens) {
+		e.sched.Hold(t.id, true)
+	}
+	e.told = append(e.told, t.stream)
 	if ev.Finish == FinishNone {
-		if t.stream.fallBehind() {
-			e.sched.Hold(t.id, true)
-		}
 		return
 	}
 	q.ended = true
