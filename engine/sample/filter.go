@@ -75,10 +75,11 @@ func (p *Params) floor(top float32, scaled float64) float32 {
 }
 
 // The smallest set that reaches a part of a whole row's weight is sought among the tokens
-// within nearby nats of where it begins, as few are needed as a rule; then within a third
-// more, and so on until farthest, beyond which a row's weights are 0.
+// within nearby nats of where it begins, as few are needed as a rule (half as many around the
+// mean, where it grows both ways); then within a third more, and so on until farthest,
+// beyond which a row's weights are 0.
 const (
-	nearby   = 6
+	nearby   = 8
 	wider    = 4. / 3
 	farthest = 90
 )
@@ -98,7 +99,7 @@ func (s *Sampler) nucleus(r *kernels.Row, p *Params) []candidate {
 // logits.
 func (s *Sampler) typical(r *kernels.Row, p *Params) []candidate {
 	mean, mass := r.Moment/r.Total*math.Ln2, float64(p.TypicalP)*r.Total
-	for far := float64(nearby); ; far *= wider {
+	for far := float64(nearby) / 2; ; far *= wider {
 		c := s.collect(r, p.floor(r.Top, mean-far), p.Temperature)
 		c = keep(c, func(x candidate) bool { return math.Abs(x.scaled-mean) <= far })
 		if far > farthest || total(c) >= mass {
