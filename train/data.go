@@ -15,9 +15,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ingot-llm/ingot/engine/chat"
 	"github.com/ingot-llm/ingot/engine/cli"
 	"github.com/ingot-llm/ingot/engine/tokenizer"
 	"github.com/ingot-llm/ingot/quant/atomicfile"
+	"github.com/ingot-llm/ingot/train/chatdata"
 	"github.com/ingot-llm/ingot/train/corpus"
 	"github.com/ingot-llm/ingot/train/shard"
 )
@@ -27,7 +29,7 @@ type dataOptions struct {
 	tokenizer, out, field, policy string
 	valid                         float64
 	shardTokens                   int64
-	duplicates                    bool
+	duplicates, chat              bool
 }
 
 func dataCommand() *cobra.Command {
@@ -41,10 +43,17 @@ or that came before; and writes them as tokens into checksummed shards: OUT/trai
 and, for the share --valid of the documents, OUT/valid. Which documents that are
 depends on their text alone. OUT/report.json says what was read and dropped.
 
+With --chat the lines are conversations: {"messages": [...]} as OpenAI's API has
+them, with "tools" or without, {"conversations": [...]} (ShareGPT), {"instruction",
+"input", "output"} (Alpaca), or {"prompt", "completion"}. They are rendered by the
+chat template that comes with the tokenizer, and only what the assistant says is
+learned: data for ingot train sft.
+
 A damaged line or file ends the work (--policy fail) or is passed over and counted
 (--policy skip).`,
-		Example: "  ingot train data --tokenizer tok/ --out data/ books/*.jsonl.gz",
-		Args:    cobra.ArbitraryArgs,
+		Example: `  ingot train data --tokenizer tok/ --out data/ books/*.jsonl.gz
+  ingot train data --tokenizer model.gguf --chat --out chats/ chats.jsonl`,
+		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.check(args); err != nil {
 				return err
@@ -59,6 +68,7 @@ A damaged line or file ends the work (--policy fail) or is passed over and count
 	f.StringVar(&o.policy, "policy", "fail", "at a damaged line or file: fail or skip")
 	f.Float64Var(&o.valid, "valid", 0.01, "`share` of the documents that is held back for validation")
 	f.Int64Var(&o.shardTokens, "shard-tokens", 100e6, "most tokens of a shard")
+	f.BoolVar(&o.chat, "chat", false, "the lines are conversations, to fine-tune on")
 	f.BoolVar(&o.duplicates, "keep-duplicates", false, "keep documents that came before, too")
 	return cmd
 }
@@ -105,11 +115,11 @@ func makeData(cmd *cobra.Command, args []string, o dataOptions) error {
 	if err != nil {
 		return err
 	}
-	t, err := tokenizer.Open(o.tokenizer, "")
+	t, format, err := openText(o)
 	if err != nil {
 		return err
 	}
-	d := &dataMaker{dataOptions: o, t: t, log: cli.Logger(cmd.ErrOrStderr()), seen: map[[16]byte]struct{}{}}
+	d := &dataMaker{dataOptions: o, t: t, format: format, log: cli.Logger(cmd.ErrOrStderr()), seen: map[[16]byte]struct{}{}}
 	defer d.abort()
 	if err := d.read(cmd.Context(), files, cli.NewProgress(cmd.ErrOrStderr(), "tokenizing", true)); err != nil {
 		return err
@@ -122,10 +132,28 @@ func makeData(cmd *cobra.Command, args []string, o dataOptions) error {
 	return nil
 }
 
+// openText opens the tokenizer, and for conversations its chat template.
+func openText(o dataOptions) (*tokenizer.Tokenizer, *chat.Format, error) {
+	t, err := tokenizer.Open(o.tokenizer, "")
+	if err != nil || !o.chat {
+		return t, nil, err
+	}
+	meta, err := tokenizerMeta(o.tokenizer)
+	if err != nil {
+		return nil, nil, err
+	}
+	f, err := chat.NewFormat(meta.String("tokenizer.chat_template", ""), t.TokenText(t.BOS()), t.TokenText(t.EOS()))
+	if errors.Is(err, chat.ErrNoTemplate) {
+		err = fmt.Errorf("%q has no chat template, which --chat renders conversations with", o.tokenizer)
+	}
+	return t, f, err
+}
+
 // dataMaker writes the shards of two parts.
 type dataMaker struct {
 	dataOptions
 	t              *tokenizer.Tokenizer
+	format         *chat.Format // of conversations
 	log            *slog.Logger
 	seen           map[[16]byte]struct{} // hashes of texts
 	kept, heldBack writer
@@ -143,9 +171,9 @@ func (d *dataMaker) read(ctx context.Context, files []string, p *cli.Progress) e
 		}
 	}
 	for _, f := range files {
-		for text, err := range corpus.Read(f, d.field, func(n int64) { done += n; p.Set(done, total) }) {
+		for doc, err := range corpus.Read(f, d.textField(), func(n int64) { done += n; p.Set(done, total) }) {
 			if err == nil {
-				err = d.add(text)
+				err = d.add(f, doc)
 			} else {
 				err = d.damaged(err)
 			}
@@ -155,6 +183,14 @@ func (d *dataMaker) read(ctx context.Context, files []string, p *cli.Progress) e
 		}
 	}
 	return nil
+}
+
+// textField is the field that holds a document: none of a conversation's, which is a line.
+func (d *dataMaker) textField() string {
+	if d.chat {
+		return ""
+	}
+	return d.field
 }
 
 // maxErrors is how many damaged documents a report shows.
@@ -172,10 +208,10 @@ func (d *dataMaker) damaged(err error) error {
 	return nil
 }
 
-func (d *dataMaker) add(text string) error {
+func (d *dataMaker) add(path string, doc corpus.Document) error {
 	d.report.Read++
-	d.report.Bytes += int64(len(text))
-	text = strings.TrimSpace(text)
+	d.report.Bytes += int64(len(doc.Text))
+	text := strings.TrimSpace(doc.Text)
 	if text == "" {
 		d.report.Empty++
 		return nil
@@ -187,15 +223,30 @@ func (d *dataMaker) add(text string) error {
 		return nil
 	}
 	d.seen[key] = struct{}{}
-	d.ids = d.t.Encode(d.ids[:0], text, tokenizer.EncodeOptions{AddSpecial: true})
-	if eos := d.t.EOS(); eos >= 0 && (len(d.ids) == 0 || d.ids[len(d.ids)-1] != eos) {
-		d.ids = append(d.ids, eos)
-	}
 	w := &d.kept
 	if held(text, d.valid) {
 		w = &d.heldBack
 	}
-	return w.add(d.ids, len(text))
+	if d.chat {
+		e, err := d.encodeChat(text)
+		if err != nil {
+			return d.damaged(&corpus.DocumentError{Path: path, Line: doc.Line, Err: err})
+		}
+		return w.add(e.Tokens, e.Learned, e.Bytes)
+	}
+	d.ids = d.t.Encode(d.ids[:0], text, tokenizer.EncodeOptions{AddSpecial: true})
+	if eos := d.t.EOS(); eos >= 0 && (len(d.ids) == 0 || d.ids[len(d.ids)-1] != eos) {
+		d.ids = append(d.ids, eos)
+	}
+	return w.add(d.ids, nil, len(text))
+}
+
+func (d *dataMaker) encodeChat(line string) (e chatdata.Example, err error) {
+	c, err := chatdata.Parse([]byte(line))
+	if err != nil {
+		return e, err
+	}
+	return chatdata.Encode(c, d.format, d.t)
 }
 
 // held reports whether a text is held back for validation: by its hash.
@@ -240,7 +291,7 @@ type writer struct {
 	open             *shard.Writer
 }
 
-func (w *writer) add(ids []int32, bytes int) error {
+func (w *writer) add(ids []int32, learned []bool, bytes int) error {
 	if w.open != nil && w.open.Tokens()+int64(len(ids)) > w.most {
 		if err := w.close(); err != nil {
 			return err
@@ -256,7 +307,7 @@ func (w *writer) add(ids []int32, bytes int) error {
 		}
 		w.open = s
 	}
-	return w.open.Add(ids, nil, bytes)
+	return w.open.Add(ids, learned, bytes)
 }
 
 func (w *writer) close() error {

@@ -28,9 +28,10 @@ const usualShare = 0.6
 const peakTime = 50 * time.Millisecond
 
 func (r *run) makeEstimate() estimate {
+	c := r.pass.model.Config
 	e := estimate{
-		Parameters: r.shape.Parameters(), Tokens: int64(r.steps) * int64(r.batches) * int64(min(r.micro, r.batchTokens)),
-		FLOPs: tokenFLOPs(r.set, r.shape.Layers, r.shape.Heads*r.shape.HeadDim, r.context),
+		Parameters: r.set.Trainable(), Tokens: int64(r.steps) * int64(r.batches) * int64(min(r.micro, r.batchTokens)),
+		FLOPs: tokenFLOPs(r.set, c.Layers, c.Heads*c.KDim, r.context),
 	}
 	bytes := int64(16) // master, gradient, two moments
 	if r.set.Precision() == param.BF16 {

@@ -49,11 +49,7 @@ func newTrainee(t *testing.T, set *param.Set, documents []loader.Sequence, table
 	}
 	o.LogitRows = len(b.LogitRows)
 	o.Gradient = func(w kernels.Tensor) []float32 { return set.Gradient(w.Name) }
-	kv := kernels.KVF32
-	if set.Precision() == param.BF16 {
-		kv = kernels.KVBF16
-	}
-	m, err := model.Load(set, model.Options{KV: kv, Train: &o})
+	m, err := model.Load(set, model.Options{KV: kvOf(set), Train: &o})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -102,6 +102,9 @@ func (m *monitor) evaluation(e evaluation) error {
 	}
 	valid := ""
 	if e.Loss > 0 {
+		valid = fmt.Sprintf("validation loss %.4f; ", e.Loss)
+	}
+	if e.BitsPerByte > 0 {
 		valid = fmt.Sprintf("validation loss %.4f, %.4f bits per byte; ", e.Loss, e.BitsPerByte)
 	}
 	fmt.Fprintf(m.out, "step %d: %s%s\n", e.Step, valid, strings.ReplaceAll(e.Sample, "\n", " "))

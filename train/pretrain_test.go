@@ -75,13 +75,7 @@ func TestPretrain(t *testing.T) {
 	if !strings.Contains(printed, "ingot serve --model") {
 		t.Errorf("printed:\n%s", printed)
 	}
-	var loss float64
-	for _, part := range strings.Split(printed, "validation loss ")[1:] {
-		if _, err := fmt.Sscanf(part, "%f", &loss); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if !(loss > 0 && loss < 1.2) {
+	if loss := lastLoss(t, printed); !(loss < 1.2) {
 		t.Errorf("the validation loss is %g", loss)
 	}
 	lines, err := os.ReadFile(filepath.Join(out, "log.jsonl"))
@@ -89,6 +83,52 @@ func TestPretrain(t *testing.T) {
 		t.Errorf("%d lines of steps, %v", bytes.Count(lines, []byte(`"tok_s"`)), err)
 	}
 	checkExported(t, filepath.Join(out, "model"))
+}
+
+// TestSFT tunes a model on conversations of one form: the loss on the answers falls far
+// below that of a random one, and the model that comes out keeps its chat template.
+func TestSFT(t *testing.T) {
+	base := quanttest.Shared(t, "data", "models", "golden", "arch", "llama-tied")
+	random := rand.New(rand.NewPCG(3, 4))
+	var lines strings.Builder
+	for i := range 300 {
+		animal := word(random, "fox", "crow", "goose", "cat")
+		fmt.Fprintf(&lines, "{\"messages\":[{\"role\":\"user\",\"content\":\"Who is at number %d?\"},{\"role\":\"assistant\",\"content\":\"It is the %s, the %s.\"}]}\n", i, animal, animal)
+	}
+	lines.WriteString("{\"messages\":[]}\n")
+	text, data, out := filepath.Join(t.TempDir(), "chats.jsonl"), filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "run")
+	if err := os.WriteFile(text, []byte(lines.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"data", "--tokenizer", base, "--chat", "--out", data, "--valid", "0.3", text}
+	if _, err := try(args...); err == nil || !strings.Contains(err.Error(), "line 301") {
+		t.Errorf("a line without a conversation: %v", err)
+	}
+	command(t, append(args, "--policy", "skip")...)
+	printed := command(t, "sft", "--model", base, "--data", data, "--out", out, "--steps", "100", "--batch-tokens", "256", "--micro-tokens", "256",
+		"--lr", "5e-3", "--valid-tokens", "256", "--eval-every", "0")
+	if loss := lastLoss(t, printed); !(loss < 0.5) {
+		t.Errorf("the validation loss is %g", loss)
+	}
+	src := opened(t, filepath.Join(out, "model"))
+	defer src.Close()
+	if !strings.Contains(src.Meta().String("tokenizer.chat_template", ""), "im_start") {
+		t.Error("the model has lost its chat template")
+	}
+}
+
+// lastLoss returns the validation loss that a run printed last.
+func lastLoss(t *testing.T, printed string) (loss float64) {
+	t.Helper()
+	for _, part := range strings.Split(printed, "validation loss ")[1:] {
+		if _, err := fmt.Sscanf(part, "%f", &loss); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if loss == 0 {
+		t.Fatalf("no validation loss in\n%s", printed)
+	}
+	return loss
 }
 
 // TestResumeBits kills runs at random moments and goes on with them, over and over: the
@@ -165,13 +205,13 @@ func stateSum(t *testing.T, run string, step int) [32]byte {
 func TestUsage(t *testing.T) {
 	data, tokenizer := testData(t)
 	for want, args := range map[string][]string{
-		"--tokenizer, --data and --out": {"pretrain"},
-		"--recompute is \"all\"":        {"pretrain", "--tokenizer", tokenizer, "--data", data, "--out", t.TempDir(), "--recompute", "all"},
-		"unknown shape \"huge\"":        {"pretrain", "--tokenizer", tokenizer, "--data", data, "--out", t.TempDir(), "--preset", "huge"},
-		"has no shards":                 {"pretrain", "--tokenizer", tokenizer, "--data", t.TempDir(), "--out", t.TempDir()},
-		"unknown schedule":              {"pretrain", "--tokenizer", tokenizer, "--data", data, "--out", t.TempDir(), "--schedule", "up"},
-		"the weight behind =":           {"pretrain", "--tokenizer", tokenizer, "--data", data + "=0", "--out", t.TempDir()},
-		"--policy is":                   {"data", "--tokenizer", tokenizer, "--out", t.TempDir(), "--policy", "ask", data},
+		"training needs --tokenizer": {"pretrain"}, "--model (to tune)": {"sft", "--data", data},
+		"--recompute is \"all\"": {"pretrain", "--tokenizer", tokenizer, "--data", data, "--out", t.TempDir(), "--recompute", "all"},
+		"unknown shape \"huge\"": {"pretrain", "--tokenizer", tokenizer, "--data", data, "--out", t.TempDir(), "--preset", "huge"},
+		"has no shards":          {"pretrain", "--tokenizer", tokenizer, "--data", t.TempDir(), "--out", t.TempDir()},
+		"unknown schedule":       {"pretrain", "--tokenizer", tokenizer, "--data", data, "--out", t.TempDir(), "--schedule", "up"},
+		"the weight behind =":    {"pretrain", "--tokenizer", tokenizer, "--data", data + "=0", "--out", t.TempDir()},
+		"--policy is":            {"data", "--tokenizer", tokenizer, "--out", t.TempDir(), "--policy", "ask", data},
 	} {
 		if out, err := try(args...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q\n%s", args, err, want, out)

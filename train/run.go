@@ -26,13 +26,13 @@ import (
 	"github.com/ingot-llm/ingot/train/shard"
 )
 
-// run is one pretraining: a Trainer with what is around it.
+// run is one pretraining or fine-tuning: a Trainer with what is around it.
 type run struct {
-	pretrainOptions
+	runOptions
 	*Trainer
 	lib      *kernels.Library
 	table    *kernels.Table
-	shape    shape.Shape
+	base     quant.Source // of a model that is tuned
 	text     *tokenizer.Tokenizer
 	valid    *validation
 	store    *checkpoint.Store
@@ -43,8 +43,8 @@ type run struct {
 }
 
 // openRun makes the model and opens the data. The caller closes the run.
-func openRun(cmd *cobra.Command, o pretrainOptions) (_ *run, err error) {
-	r := &run{pretrainOptions: o, Trainer: &Trainer{rate: o.rate}, log: cli.Logger(cmd.ErrOrStderr())}
+func openRun(cmd *cobra.Command, o runOptions) (_ *run, err error) {
+	r := &run{runOptions: o, Trainer: &Trainer{rate: o.rate}, log: cli.Logger(cmd.ErrOrStderr())}
 	defer func() {
 		if err != nil {
 			r.close()
@@ -54,50 +54,70 @@ func openRun(cmd *cobra.Command, o pretrainOptions) (_ *run, err error) {
 	if r.table, err = r.lib.Select(o.table, slog.New(slog.DiscardHandler)); err != nil {
 		return nil, cli.Usagef("--table: %w", err)
 	}
-	meta, err := r.openShape()
-	if err != nil {
+	if err := r.openModel(); err != nil {
 		return nil, err
 	}
 	if err := r.openData(); err != nil {
 		return nil, err
 	}
-	precision, _ := param.ParsePrecision(o.precision) // checked
-	if r.set, err = param.New(meta, r.shape.Tensors(), precision); err != nil {
-		return nil, err
-	}
-	r.set.Init(o.seed)
 	return r, r.openTrainer(cmd)
 }
 
-// openShape takes the size from the preset, the vocabulary from the tokenizer.
-func (r *run) openShape() (*quant.Meta, error) {
+// openModel makes the parameters: random ones, or those of the model that is tuned.
+func (r *run) openModel() (err error) {
+	precision, _ := param.ParsePrecision(r.precision) // checked
+	if r.model == "" {
+		return r.newModel(precision)
+	}
+	if r.base, err = checkpoints.Open(r.model); err != nil {
+		return err
+	}
+	if r.text, err = tokenizer.New(r.base.Meta()); err != nil {
+		return err
+	}
+	r.set, err = param.Load(r.base, precision, nil)
+	if r.context == 0 {
+		meta := r.base.Meta()
+		r.context = min(meta.Int(meta.String("general.architecture", "")+".context_length", defaultContext), defaultContext)
+	}
+	return err
+}
+
+// defaultContext is how long sequences are where the model allows longer ones.
+const defaultContext = 1024
+
+// newModel takes the size from the preset, the vocabulary from the tokenizer.
+func (r *run) newModel(precision param.Precision) error {
 	s, err := shape.Find(r.preset)
 	if err != nil {
-		return nil, cli.Usagef("--preset: %w", err)
+		return cli.Usagef("--preset: %w", err)
 	}
-	text, err := tokenizerMeta(r.pretrainOptions.tokenizer)
+	text, err := tokenizerMeta(r.tokenizer)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if r.text, err = tokenizer.New(text); err != nil {
-		return nil, err
+		return err
 	}
 	s.Vocab = r.text.Vocab()
 	if r.context == 0 {
-		r.context = s.Context
+		r.context = min(s.Context, defaultContext)
 	}
 	s.Context = r.context
 	if err := s.Check(); err != nil {
-		return nil, err
+		return err
 	}
-	r.shape = s
 	meta := s.Meta()
 	for _, key := range text.Keys() {
 		if strings.HasPrefix(key, "tokenizer.") {
 			meta.Set(key, text.Get(key))
 		}
 	}
-	return meta, nil
+	if r.set, err = param.New(meta, s.Tensors(), precision); err != nil {
+		return err
+	}
+	r.set.Init(r.seed)
+	return nil
 }
 
 // tokenizerMeta returns the metadata of a tokenizer's directory, or of a model.
@@ -132,7 +152,7 @@ func (r *run) openData() error {
 	total := int64(0)
 	for _, s := range r.shards {
 		if s.Header.Tokenizer != mark {
-			return fmt.Errorf("%q was made with another tokenizer than %q: make the shards again", s.Path, r.pretrainOptions.tokenizer)
+			return fmt.Errorf("%q was made with another tokenizer than %q: make the shards again", s.Path, r.tokenizer+r.model)
 		}
 	}
 	for _, s := range sources {
@@ -145,7 +165,7 @@ func (r *run) openData() error {
 	}
 	r.micro = max(r.micro, r.context)
 	var err error
-	r.loader, err = loader.New(sources, loader.Options{Tokens: min(r.micro, r.batchTokens), Context: min(r.context, r.batchTokens), Seed: r.seed})
+	r.loader, err = loader.New(sources, loader.Options{Tokens: min(r.micro, r.batchTokens), Context: min(r.context, r.batchTokens), Seed: r.seed, Whole: r.whole})
 	if err == nil && len(valid) > 0 {
 		r.valid, err = newValidation(valid, r.micro, r.context, r.validTokens)
 	}
@@ -155,7 +175,7 @@ func (r *run) openData() error {
 func (r *run) openTrainer(cmd *cobra.Command) (err error) {
 	micro := min(r.micro, r.batchTokens)
 	r.batches = max(1, r.batchTokens/micro)
-	r.Trainer.schedule = r.pretrainOptions.schedule
+	r.Trainer.schedule = r.runOptions.schedule
 	r.Trainer.schedule.Steps = r.steps
 	r.Trainer.schedule.Warmup = min(r.Trainer.schedule.Warmup, r.steps/4)
 	if err := r.Trainer.schedule.Check(); err != nil {
@@ -164,7 +184,7 @@ func (r *run) openTrainer(cmd *cobra.Command) (err error) {
 	if r.optim, err = optim.NewAdamW(r.set, r.table); err != nil {
 		return err
 	}
-	r.optim.Beta1, r.optim.Beta2, r.optim.Decay, r.optim.Clip = r.beta1, r.beta2, r.pretrainOptions.decay, r.clip
+	r.optim.Beta1, r.optim.Beta2, r.optim.Decay, r.optim.Clip = r.beta1, r.beta2, r.runOptions.decay, r.clip
 	o := kernels.Training{Recompute: r.recompute == "block", Balance: float32(r.balance)}
 	if r.pass, err = newPass(r.set, r.table, micro, true, o); err != nil {
 		return err
@@ -266,6 +286,9 @@ func (r *run) close() {
 	}
 	if r.set != nil {
 		err = errors.Join(err, r.set.Close())
+	}
+	if r.base != nil {
+		err = errors.Join(err, r.base.Close())
 	}
 	if err != nil {
 		r.log.Warn("closing the run", "error", err)

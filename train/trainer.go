@@ -71,11 +71,7 @@ func newPass(set *param.Set, table *kernels.Table, tokens int, learn bool, o ker
 		}
 		return set.Gradient(w.Name)
 	}
-	kv := kernels.KVBF16
-	if set.Precision() == param.F32 {
-		kv = kernels.KVF32
-	}
-	m, err := model.Load(set, model.Options{KV: kv, Train: &o})
+	m, err := model.Load(set, model.Options{KV: kvOf(set), Train: &o})
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +83,14 @@ func newPass(set *param.Set, table *kernels.Table, tokens int, learn bool, o ker
 		return nil, fmt.Errorf("cannot train with batches of %d tokens: %w", tokens, err)
 	}
 	return &pass{model: m, runner: r, limits: limits}, nil
+}
+
+// kvOf returns the type in which keys and values are kept: that of the products.
+func kvOf(set *param.Set) kernels.KVType {
+	if set.Precision() == param.F32 {
+		return kernels.KVF32
+	}
+	return kernels.KVBF16
 }
 
 func (p *pass) close() {

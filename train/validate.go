@@ -2,6 +2,7 @@ package train
 
 import (
 	"math"
+	"slices"
 
 	"github.com/ingot-llm/ingot/kernels"
 	"github.com/ingot-llm/ingot/train/loader"
@@ -12,7 +13,7 @@ import (
 // validation measures the loss on held-back documents, always the same tokens.
 type validation struct {
 	batches [][]loader.Sequence
-	bytes   float64 // of text for each token
+	bytes   float64 // of text for each token; 0 where not all of it is learned
 	tokens  int     // of a batch
 	pass    *pass
 }
@@ -28,7 +29,9 @@ func newValidation(shards []*shard.Shard, tokens, context, most int) (*validatio
 	for _, s := range shards {
 		all, bytes = all+s.Header.Tokens, bytes+s.Header.Bytes
 	}
-	v.bytes = float64(bytes) / float64(all)
+	if !slices.ContainsFunc(shards, func(s *shard.Shard) bool { return s.Header.Masked }) {
+		v.bytes = float64(bytes) / float64(all)
+	}
 	for n := 0; n == 0 || n+tokens <= most && l.Epochs() == 0; n += tokens {
 		v.batches = append(v.batches, clone(l.Next()))
 	}
@@ -56,7 +59,8 @@ func (v *validation) close() {
 	}
 }
 
-// measure returns the mean loss of a target in nats, and in bits for each byte of text.
+// measure returns the mean loss of a target in nats, and of text that is learned as a
+// whole in bits for each byte.
 func (v *validation) measure() (loss, bitsPerByte float64, err error) {
 	targets, tokens := 0, 0
 	for _, b := range v.batches {
@@ -66,5 +70,8 @@ func (v *validation) measure() (loss, bitsPerByte float64, err error) {
 		}
 		loss, targets, tokens = loss+r.Loss, targets+r.Targets, tokens+r.Tokens
 	}
-	return loss / float64(targets), loss / math.Ln2 / (v.bytes * float64(tokens)), nil
+	if v.bytes > 0 {
+		bitsPerByte = loss / math.Ln2 / (v.bytes * float64(tokens))
+	}
+	return loss / float64(targets), bitsPerByte, nil
 }

@@ -6,7 +6,7 @@
 static int64_t tasks(const ctx *c, const ingot_instr *in) {
 	view dx = view_of(c, in->out[0]), loss = view_of(c, in->out[1]), x = view_of(c, in->in[0]);
 	if (!is_f32(dx) || !is_f32(loss) || !is_f32(x) || dx.n != x.n || dx.cols != x.cols || loss.n != x.n || in->i[0] < 0) return -1;
-	if (in->i[0] + x.n > c->batch->logits_n) return -1;
+	if (x.n && in->i[0] + x.n > c->batch->logits_n) return -1; /* a window beyond the rows has none */
 	for (int64_t r = 0; r < x.n; r++) {
 		int32_t t = c->batch->targets[in->i[0] + r];
 		if (t < 0 || t >= x.cols) return -1;

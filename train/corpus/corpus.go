@@ -24,6 +24,12 @@ import (
 // MaxDocument bounds a document: the longest book has some 20 MB.
 const MaxDocument = 64 << 20
 
+// Document is a text and where it stands.
+type Document struct {
+	Text string
+	Line int // in its file, from 1
+}
+
 // DocumentError is a document that cannot be used; the file's others can.
 type DocumentError struct {
 	Path string
@@ -80,19 +86,19 @@ func form(path string) string {
 }
 
 // Read gives the documents of the file at path, with field naming the text of a line's
-// object. An error of one document is a *DocumentError, after which the next follows;
+// object; "" gives the lines as they are. An error of one document is a *DocumentError, after which the next follows;
 // any other ends the file. read, which may be nil, is told the bytes read of the file.
-func Read(path, field string, read func(n int64)) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
+func Read(path, field string, read func(n int64)) iter.Seq2[Document, error] {
+	return func(yield func(Document, error) bool) {
 		f, err := os.Open(path)
 		if err != nil {
-			yield("", fmt.Errorf("cannot read the corpus: %w", err))
+			yield(Document{}, fmt.Errorf("cannot read the corpus: %w", err))
 			return
 		}
 		defer f.Close()
 		in, err := unpack(path, &counted{f, read})
 		if err != nil {
-			yield("", fmt.Errorf("cannot read %q: %w", path, err))
+			yield(Document{}, fmt.Errorf("cannot read %q: %w", path, err))
 			return
 		}
 		if form(path) == ".txt" {
@@ -126,15 +132,15 @@ func unpack(path string, in io.Reader) (io.Reader, error) {
 	return in, nil
 }
 
-func whole(path string, in io.Reader) (string, error) {
+func whole(path string, in io.Reader) (Document, error) {
 	text, err := io.ReadAll(io.LimitReader(in, MaxDocument+1))
 	if err != nil {
-		return "", fmt.Errorf("cannot read %q: %w", path, err)
+		return Document{}, fmt.Errorf("cannot read %q: %w", path, err)
 	}
 	if err := check(text); err != nil {
-		return "", &DocumentError{path, 1, err}
+		return Document{}, &DocumentError{path, 1, err}
 	}
-	return string(text), nil
+	return Document{string(text), 1}, nil
 }
 
 func check(text []byte) error {
@@ -148,7 +154,7 @@ func check(text []byte) error {
 }
 
 // lines reads objects line by line; a line that is too long is passed over unread.
-func lines(path, field string, in *bufio.Reader, yield func(string, error) bool) {
+func lines(path, field string, in *bufio.Reader, yield func(Document, error) bool) {
 	var line []byte
 	for number := 1; ; number++ {
 		var err error
@@ -157,7 +163,7 @@ func lines(path, field string, in *bufio.Reader, yield func(string, error) bool)
 			return
 		}
 		if err != nil && err != io.EOF {
-			yield("", fmt.Errorf("cannot read %q after line %d: %w", path, number-1, err))
+			yield(Document{}, fmt.Errorf("cannot read %q after line %d: %w", path, number-1, err))
 			return
 		}
 		if len(bytes.TrimSpace(line)) > 0 {
@@ -165,7 +171,7 @@ func lines(path, field string, in *bufio.Reader, yield func(string, error) bool)
 			if bad != nil {
 				bad = &DocumentError{path, number, bad}
 			}
-			if !yield(text, bad) {
+			if !yield(Document{text, number}, bad) {
 				return
 			}
 		}
@@ -191,6 +197,9 @@ func readLine(in *bufio.Reader, buf []byte) ([]byte, error) {
 func textOf(line []byte, field string) (string, error) {
 	if err := check(line); err != nil {
 		return "", err
+	}
+	if field == "" {
+		return string(line), nil
 	}
 	node, err := sonic.Get(line, field)
 	if err != nil {

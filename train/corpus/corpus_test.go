@@ -38,12 +38,12 @@ func zstded(data []byte) []byte {
 
 // collect returns the documents and the errors as text.
 func collect(path, field string) (texts []string, failed []error) {
-	for text, err := range Read(path, field, nil) {
+	for doc, err := range Read(path, field, nil) {
 		if err != nil {
 			failed = append(failed, err)
 			continue
 		}
-		texts = append(texts, text)
+		texts = append(texts, doc.Text)
 	}
 	return texts, failed
 }

@@ -1,0 +1,189 @@
+package train
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/ingot-llm/ingot/engine/cli"
+	"github.com/ingot-llm/ingot/engine/settings"
+	"github.com/ingot-llm/ingot/train/loader"
+	"github.com/ingot-llm/ingot/train/optim"
+	"github.com/ingot-llm/ingot/train/param"
+	"github.com/ingot-llm/ingot/train/shard"
+)
+
+// runOptions are the flags of pretraining and fine-tuning.
+type runOptions struct {
+	preset, tokenizer           string // of a new model
+	model                       string // that is tuned
+	whole                       bool   // documents stay whole
+	out, config                 string
+	data                        []string
+	precision, table            string
+	threads                     int
+	context, batchTokens, micro int
+	steps                       int
+	epochs                      float64
+	rate, decay, clip           float64
+	beta1, beta2                float64
+	schedule                    optim.Schedule
+	seed                        uint64
+	recompute                   string
+	balance                     float64
+	evalEvery, validTokens      int
+	prompt                      string
+	saveEvery                   int
+	resume                      string
+	onlyEstimate                bool
+}
+
+// runHelp is what the commands' help has in common.
+const runHelp = `--data is a folder of train data or a shard; several are mixed by weight: DIR=3.
+
+OUT/checkpoints gets the state every --save-every steps, and when the run is
+interrupted (Ctrl-C): the same command goes on from there, bit for bit.
+OUT/log.jsonl gets a line a step. OUT/model is, at the end, a Hugging Face model
+directory that ingot serve and transformers load. Every flag is also a setting of the
+YAML file --config and an environment variable INGOT_NAME.`
+
+// runDefaults are the flags' defaults in which the commands differ.
+type runDefaults struct {
+	rate, epochs, decay float64
+	batch, warmup       int
+	schedule            string
+}
+
+func (o *runOptions) flags(f *pflag.FlagSet, d runDefaults) {
+	f.StringVar(&o.config, "config", "", "YAML `file` with settings")
+	f.StringSliceVar(&o.data, "data", nil, "`folder` of token shards, with =weight if it is one of several")
+	f.StringVar(&o.out, "out", "", "`folder` for the run")
+	f.StringVar(&o.precision, "precision", "bf16", "of products: bf16 or f32; masters and sums are always f32")
+	f.StringVar(&o.table, "table", "auto", "kernel `table`")
+	f.IntVar(&o.threads, "threads", 0, "of the kernels (0: one for each processor)")
+	f.IntVar(&o.context, "context", 0, "tokens of a sequence (0: the model's, at most 1024)")
+	f.IntVar(&o.batchTokens, "batch-tokens", d.batch, "tokens of an optimizer step")
+	f.IntVar(&o.micro, "micro-tokens", 2048, "tokens of which gradients are computed at a time; memory grows with it")
+	f.IntVar(&o.steps, "steps", 0, "optimizer steps (0: as many as --epochs takes)")
+	f.Float64Var(&o.epochs, "epochs", d.epochs, "times that the data are gone through")
+	f.Float64Var(&o.rate, "lr", d.rate, "peak of the learning rate")
+	f.Float64Var(&o.decay, "weight-decay", d.decay, "of matrices")
+	f.Float64Var(&o.clip, "clip", 1, "largest norm of the gradient (0: any)")
+	f.Float64Var(&o.beta1, "beta1", 0.9, "AdamW's beta1")
+	f.Float64Var(&o.beta2, "beta2", 0.95, "AdamW's beta2")
+	f.StringVar(&o.schedule.Kind, "schedule", d.schedule, "of the learning rate: "+strings.Join(optim.Kinds, ", "))
+	f.IntVar(&o.schedule.Warmup, "warmup", d.warmup, "steps in which the rate rises from 0, at most a quarter of all")
+	f.Float64Var(&o.schedule.Decay, "decay", 0.4, "wsd: share of the run in which the rate falls")
+	f.Float64Var(&o.schedule.Floor, "floor", 0, "share of the peak that the rate falls to")
+	f.StringVar(&o.recompute, "recompute", "none", "none, or block: keep a layer's input only and compute it again, for less memory")
+	f.Float64Var(&o.balance, "balance-loss", 0.01, "weight of the experts' balancing loss")
+	f.IntVar(&o.evalEvery, "eval-every", 200, "steps between validations and samples (0: at the end only)")
+	f.IntVar(&o.validTokens, "valid-tokens", 65536, "tokens of a validation")
+	f.StringVar(&o.prompt, "prompt", "Once upon a time", "`text` that samples go on from")
+	f.IntVar(&o.saveEvery, "save-every", 100, "steps between checkpoints (0: at the end only)")
+	f.StringVar(&o.resume, "resume", "auto", "auto: go on from the newest checkpoint in OUT; never: begin anew")
+	f.BoolVar(&o.onlyEstimate, "estimate", false, "print parameters, memory and time, and do not train")
+}
+
+func (o *runOptions) check() error {
+	_, err := param.ParsePrecision(o.precision)
+	switch {
+	case o.preset != "" && o.tokenizer == "" || o.preset == "" && o.model == "" || len(o.data) == 0 || o.out == "":
+		return cli.Usagef("training needs --tokenizer (of a new model) or --model (to tune), --data and --out")
+	case o.batchTokens < 2 || o.micro < 2 || o.context < 0 || o.steps < 0 || !(o.epochs > 0):
+		return cli.Usagef("--batch-tokens is %d, --micro-tokens %d, --context %d, --steps %d and --epochs %g: want numbers above 0", o.batchTokens, o.micro, o.context, o.steps, o.epochs)
+	case !(o.rate > 0) || !(o.clip >= 0) || !(o.decay >= 0):
+		return cli.Usagef("--lr is %g, --clip %g and --weight-decay %g: want at least 0, and a rate above it", o.rate, o.clip, o.decay)
+	case o.recompute != "none" && o.recompute != "block":
+		return cli.Usagef("--recompute is %q, want none or block", o.recompute)
+	case o.saveEvery < 0 || o.resume != "auto" && o.resume != "never":
+		return cli.Usagef("--save-every is %d and --resume %q: want at least 0, and auto or never", o.saveEvery, o.resume)
+	case o.evalEvery < 0 || o.validTokens < 2:
+		return cli.Usagef("--eval-every is %d and --valid-tokens %d: want at least 0 and at least 2", o.evalEvery, o.validTokens)
+	case err != nil:
+		return cli.Usagef("--precision: %w", err)
+	}
+	return nil
+}
+
+// run trains as the options say.
+func (o *runOptions) run(cmd *cobra.Command) error {
+	if err := settings.Resolve(cmd.Flags(), os.LookupEnv, o.config); err != nil {
+		return &cli.UsageError{Err: err}
+	}
+	if err := o.check(); err != nil {
+		return err
+	}
+	r, err := openRun(cmd, *o)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	fmt.Fprint(cmd.ErrOrStderr(), r.estimate)
+	if err := r.estimate.fits(); err != nil || o.onlyEstimate {
+		return err
+	}
+	if err := r.train(cmd.Context()); err != nil {
+		return err
+	}
+	dir, err := r.export(cmd.Context())
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s is ready: ingot serve --model %s\n", dir, dir)
+	return nil
+}
+
+// source parses DIR or DIR=weight and opens its shards: those of DIR/train, or of DIR.
+func source(arg string) (loader.Source, error) {
+	path, weight := arg, 1.0
+	if at := strings.LastIndexByte(arg, '='); at >= 0 {
+		w, err := strconv.ParseFloat(arg[at+1:], 64)
+		if err != nil || !(w > 0) {
+			return loader.Source{}, cli.Usagef("--data %q: the weight behind = is no number above 0", arg)
+		}
+		path, weight = arg[:at], w
+	}
+	shards, err := openShards(path, "train")
+	return loader.Source{Name: path, Shards: shards, Weight: weight}, err
+}
+
+// openShards opens a shard, or those in a folder's part, or in the folder itself.
+func openShards(path, part string) (all []*shard.Shard, err error) {
+	files := []string{path}
+	if info, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("cannot read the training data: %w", err)
+	} else if info.IsDir() {
+		if files, _ = filepath.Glob(filepath.Join(path, part, "*.shard")); len(files) == 0 {
+			files, _ = filepath.Glob(filepath.Join(path, "*.shard"))
+		}
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("%q has no shards: make them with ingot train data", path)
+	}
+	for _, f := range files {
+		s, err := shard.Open(f)
+		if err == nil {
+			err = s.Verify()
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+// threadCount returns how many threads a flag's value means.
+func threadCount(n int) int {
+	if n == 0 {
+		return runtime.GOMAXPROCS(0)
+	}
+	return n
+}
