@@ -2,7 +2,7 @@
 // engine serves. Its forward pass is the engine's own program; the gradient is derived
 // from it, operation by operation (kernels.Training).
 //
-//	text -> train data -> shards -> train pretrain -> model
+//	text -> train tokenizer -> train data -> shards -> train pretrain -> model
 //	conversations -> train data --chat -> shards -> train sft -> model
 package train
 
@@ -15,8 +15,9 @@ import (
 // Commands returns the commands of this package, for the program's table.
 func Commands() []*cobra.Command {
 	group := cli.Group("train", "Train models", `Trains models on this machine: from text to a model that ingot serve answers with.`)
-	group.Example = `  ingot train data --tokenizer tok/ --out data/ books/*.jsonl.gz
+	group.Example = `  ingot train tokenizer --out tok/ books/*.jsonl.gz
+  ingot train data --tokenizer tok/ --out data/ books/*.jsonl.gz
   ingot train pretrain --preset nano --tokenizer tok/ --data data/ --out run/`
-	group.AddCommand(dataCommand(), pretrainCommand(), sftCommand())
+	group.AddCommand(tokenizerCommand(), dataCommand(), pretrainCommand(), sftCommand())
 	return []*cobra.Command{group}
 }

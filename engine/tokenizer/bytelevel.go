@@ -41,8 +41,9 @@ func bytesOfRunes(text string) (string, bool) {
 	return b.String(), true
 }
 
-// runesOfBytes writes bytes as GPT-2 does.
-func runesOfBytes(raw string) string {
+// ByteLevelText writes the bytes of a token as byte-level vocabularies do, each as a rune
+// that can be printed (GPT-2).
+func ByteLevelText(raw string) string {
 	b := make([]byte, 0, 2*len(raw))
 	for i := range len(raw) {
 		b = utf8.AppendRune(b, runeOfByte[raw[i]])

@@ -27,6 +27,12 @@ func (v *vocab) markControls() {
 	}
 }
 
+// Reserved reports whether a token of this text is a control token whatever its
+// vocabulary says, so that one made of plain text must not have it.
+func Reserved(text string) bool {
+	return slices.Contains(eotNames, text) || slices.Contains(eomNames, text) || slices.Contains(eogNames, text)
+}
+
 // endings fills in EOT and EOM by name where they are unknown and returns all ids that
 // end a generation: the special ones, those of extra, and those known by name.
 func (v *vocab) endings(s *specials, extra []int) []int32 {

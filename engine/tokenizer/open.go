@@ -18,7 +18,7 @@ import (
 const maxFile = 512 << 20
 
 // Open reads the tokenizer of path: any model (also a GGUF that holds only a
-// vocabulary, or a directory), a tokenizer.json, a SentencePiece .model or a
+// vocabulary, or a directory), a directory with a tokenizer alone, a tokenizer.json, a SentencePiece .model or a
 // .tiktoken file; the last three may be packed with gzip (.gz). The encoding of a
 // tiktoken file is pattern (see FromTiktoken) or, where that is "", what its name
 // starts with. For other files pattern must be "".
@@ -39,6 +39,9 @@ func open(path, pattern string) (*Tokenizer, error) {
 	}
 	if ext == ".tiktoken" || pattern != "" {
 		return openTiktoken(path, name, pattern)
+	}
+	if info.IsDir() && holdsTokenizerOnly(path) {
+		return open(filepath.Join(path, "tokenizer.json"), "")
 	}
 	isModel := name == "config.json" || strings.HasSuffix(name, ".safetensors.index.json")
 	if info.IsDir() || isModel || ext != ".json" && ext != ".model" {
@@ -74,6 +77,14 @@ func (f *HF) readSiblings(dir string) error {
 		}
 	}
 	return nil
+}
+
+// holdsTokenizerOnly reports whether a folder has a tokenizer.json and no model's
+// configuration, as ingot train tokenizer makes it.
+func holdsTokenizerOnly(dir string) bool {
+	_, noConfig := os.Stat(filepath.Join(dir, "config.json"))
+	_, noFile := os.Stat(filepath.Join(dir, "tokenizer.json"))
+	return noConfig != nil && noFile == nil
 }
 
 func openTiktoken(path, name, pattern string) (*Tokenizer, error) {

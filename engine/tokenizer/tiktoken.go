@@ -41,7 +41,7 @@ func FromTiktoken(data []byte, encoding string) (*Tokenizer, error) {
 	}
 	texts, kinds := make([]string, len(tokens)), make([]kind, len(tokens))
 	for i, raw := range tokens {
-		texts[i], kinds[i] = runesOfBytes(raw), normal
+		texts[i], kinds[i] = ByteLevelText(raw), normal
 		if raw == "" {
 			texts[i], kinds[i] = fmt.Sprintf("[unused%d]", i), control
 		}
