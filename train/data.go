@@ -41,7 +41,8 @@ func dataCommand() *cobra.Command {
 packed with gzip or Zstandard, or from folders of them; drops those that are empty
 or that came before; and writes them as tokens into checksummed shards: OUT/train
 and, for the share --valid of the documents, OUT/valid. Which documents that are
-depends on their text alone. OUT/report.json says what was read and dropped.
+depends on their text alone. OUT/report.json says what was read and dropped. A folder
+that has shards of an earlier run is refused.
 
 With --chat the lines are conversations: {"messages": [...]} as OpenAI's API has
 them, with "tools" or without, {"conversations": [...]} (ShareGPT), {"instruction",
@@ -115,6 +116,9 @@ func makeData(cmd *cobra.Command, args []string, o dataOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := checkUnused(o.out); err != nil {
+		return err
+	}
 	t, format, err := openText(o)
 	if err != nil {
 		return err
@@ -129,6 +133,16 @@ func makeData(cmd *cobra.Command, args []string, o dataOptions) error {
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "train: %v\nvalid: %v\ndropped: %d empty, %d duplicates, %d damaged\n",
 		d.report.Train, d.report.Valid, d.report.Empty, d.report.Duplicates, d.report.Damaged)
+	return nil
+}
+
+// checkUnused refuses a folder with shards: training takes all that lie there.
+func checkUnused(out string) error {
+	for _, part := range []string{"train", "valid"} {
+		if files, _ := filepath.Glob(filepath.Join(out, part, "*.shard")); len(files) > 0 {
+			return fmt.Errorf("%q has shards of an earlier run, such as %q: remove them or name another --out", out, files[0])
+		}
+	}
 	return nil
 }
 
