@@ -1,6 +1,10 @@
 package kernels
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/ingot-llm/ingot/quant"
+)
 
 // Limits are the sizes that memory is laid out for.
 type Limits struct {
@@ -126,7 +130,7 @@ func (p *Program) size(v Value, l Limits, t *Table) int {
 	if packed(o.DType) {
 		return t.packBytes(rows, o.Cols, o.DType)
 	}
-	return rows * 4 * o.Cols // f32, or i32 for ids
+	return rows * p.stride(o)
 }
 
 // align rounds up to a cache line, which is also a vector of AVX-512.
@@ -179,7 +183,7 @@ func (p *Program) stride(o *Operand) int {
 		return p.Layers[o.From].valueBytes()
 	case packed(o.DType):
 		return packedRow(o.Cols, o.DType)
-	case o.Kind == Activation:
+	case o.Kind == Activation && o.DType != quant.BF16: // f32, or i32 for ids
 		return 4 * o.Cols
 	}
 	return o.DType.RowBytes(o.Cols)

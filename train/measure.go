@@ -96,8 +96,8 @@ func (t *timed) step() (time.Duration, error) {
 		targets += r.Targets
 	}
 	scale := 1 / float64(targets)
-	t.adam.Step(1e-4, scale, t.adam.Norm(scale))
-	return time.Since(start), nil
+	err := t.adam.Step(1, scale, t.adam.Norm(scale))
+	return time.Since(start), err
 }
 
 // profile runs a step once more with every instruction timed.

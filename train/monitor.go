@@ -82,7 +82,7 @@ func (m *monitor) step(r StepResult) error {
 
 func (m *monitor) show(now time.Time, r record) {
 	if m.bar != nil {
-		m.bar.Describe(fmt.Sprintf("loss %.3f, %.0f tok/s, MFU %.0f %%, norm %.2f, lr %.1e", r.Loss, r.TokensPerSecond, 100*r.MFU, r.Norm, r.Rate))
+		m.bar.Describe(fmt.Sprintf("loss %.3f, %.0f tok/s, MFU %.0f %%, norm %.2f, rate %.0f %%", r.Loss, r.TokensPerSecond, 100*r.MFU, r.Norm, 100*r.Share))
 		_ = m.bar.Set(r.Step) // a terminal that is gone is no reason to stop
 		return
 	}
@@ -92,7 +92,7 @@ func (m *monitor) show(now time.Time, r record) {
 	m.next = now.Add(logEvery)
 	left := time.Duration(float64(now.Sub(m.start)) / float64(r.Step) * float64(m.steps-r.Step))
 	m.log.Info("training", "step", r.Step, "of", m.steps, "loss", fmt.Sprintf("%.4f", r.Loss), "tok_s", int(r.TokensPerSecond),
-		"mfu", fmt.Sprintf("%.2f", r.MFU), "norm", fmt.Sprintf("%.3f", r.Norm), "lr", fmt.Sprintf("%.2e", r.Rate), "left", left.Round(time.Second))
+		"mfu", fmt.Sprintf("%.2f", r.MFU), "norm", fmt.Sprintf("%.3f", r.Norm), "lr_share", fmt.Sprintf("%.3f", r.Share), "left", left.Round(time.Second))
 }
 
 // evaluation notes and shows an evaluation, whose time does not count as a step's.

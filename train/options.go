@@ -31,7 +31,8 @@ type runOptions struct {
 	context, batchTokens, micro int
 	steps                       int
 	epochs                      float64
-	rate, decay, clip           float64
+	optimizer                   string
+	rate, decay, clip, muonRate float64
 	beta1, beta2                float64
 	schedule                    optim.Schedule
 	seed                        uint64
@@ -57,7 +58,7 @@ YAML file --config and an environment variable INGOT_NAME.`
 type runDefaults struct {
 	rate, epochs, decay float64
 	batch, warmup       int
-	schedule            string
+	schedule, optimizer string
 }
 
 func (o *runOptions) flags(f *pflag.FlagSet, d runDefaults) {
@@ -72,7 +73,9 @@ func (o *runOptions) flags(f *pflag.FlagSet, d runDefaults) {
 	f.IntVar(&o.micro, "micro-tokens", 2048, "tokens of which gradients are computed at a time; memory grows with it")
 	f.IntVar(&o.steps, "steps", 0, "optimizer steps (0: as many as --epochs takes)")
 	f.Float64Var(&o.epochs, "epochs", d.epochs, "times that the data are gone through")
-	f.Float64Var(&o.rate, "lr", d.rate, "peak of the learning rate")
+	f.StringVar(&o.optimizer, "optimizer", d.optimizer, "adamw, or muon: of hidden matrices, with AdamW for the rest")
+	f.Float64Var(&o.rate, "lr", d.rate, "peak of AdamW's learning rate")
+	f.Float64Var(&o.muonRate, "muon-lr", 0.02, "peak of Muon's")
 	f.Float64Var(&o.decay, "weight-decay", d.decay, "of matrices")
 	f.Float64Var(&o.clip, "clip", 1, "largest norm of the gradient (0: any)")
 	f.Float64Var(&o.beta1, "beta1", 0.9, "AdamW's beta1")
@@ -98,8 +101,10 @@ func (o *runOptions) check() error {
 		return cli.Usagef("training needs --tokenizer (of a new model) or --model (to tune), --data and --out")
 	case o.batchTokens < 2 || o.micro < 2 || o.context < 0 || o.steps < 0 || !(o.epochs > 0):
 		return cli.Usagef("--batch-tokens is %d, --micro-tokens %d, --context %d, --steps %d and --epochs %g: want numbers above 0", o.batchTokens, o.micro, o.context, o.steps, o.epochs)
-	case !(o.rate > 0) || !(o.clip >= 0) || !(o.decay >= 0):
-		return cli.Usagef("--lr is %g, --clip %g and --weight-decay %g: want at least 0, and a rate above it", o.rate, o.clip, o.decay)
+	case !(o.rate > 0) || !(o.muonRate > 0) || !(o.clip >= 0) || !(o.decay >= 0):
+		return cli.Usagef("--lr is %g, --muon-lr %g, --clip %g and --weight-decay %g: want at least 0, and rates above it", o.rate, o.muonRate, o.clip, o.decay)
+	case o.optimizer != "adamw" && o.optimizer != "muon":
+		return cli.Usagef("--optimizer is %q, want adamw or muon", o.optimizer)
 	case o.recompute != "none" && o.recompute != "block":
 		return cli.Usagef("--recompute is %q, want none or block", o.recompute)
 	case o.saveEvery < 0 || o.resume != "auto" && o.resume != "never":
@@ -154,7 +159,7 @@ func source(arg string) (loader.Source, error) {
 	return loader.Source{Name: path, Shards: shards, Weight: weight}, err
 }
 
-// openShards opens a shard, or those in a folder's part, or in the folder itself.
+// openShards opens and verifies a shard, or those in a folder's part, or in the folder itself.
 func openShards(path, part string) (all []*shard.Shard, err error) {
 	files := []string{path}
 	if info, err := os.Stat(path); err != nil {
@@ -172,10 +177,12 @@ func openShards(path, part string) (all []*shard.Shard, err error) {
 		if err == nil {
 			err = s.Verify()
 		}
-		if err != nil {
-			return nil, err
+		if s != nil {
+			all = append(all, s)
 		}
-		all = append(all, s)
+		if err != nil {
+			return all, err
+		}
 	}
 	return all, nil
 }

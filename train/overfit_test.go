@@ -22,13 +22,16 @@ func TestOverfit(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer o.Close()
+			o.Rate = 4e-3
 			n, floor := float64(len(e.batch.Targets)), lossFloor(set, 384)
 			loss := 0.0
 			for step := range 600 {
 				if loss = e.loss(t) / n; loss < floor+0.01 {
 					return
 				}
-				o.Step(4e-3*float64(600-step)/600, 1/n, o.Norm(1/n))
+				if err := o.Step(float64(600-step)/600, 1/n, o.Norm(1/n)); err != nil {
+					t.Fatal(err)
+				}
 			}
 			t.Errorf("after 600 steps the loss is %.4f, at least %.4f is possible", loss, floor)
 		})

@@ -66,7 +66,9 @@ func trainSome(t *testing.T, e *trainee, table *kernels.Table) {
 	defer o.Close()
 	for range 3 {
 		e.loss(t)
-		o.Step(1e-3, 1.0/60, o.Norm(1.0/60))
+		if err := o.Step(1, 1.0/60, o.Norm(1.0/60)); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -26,6 +26,6 @@ a size made for training on a few cores, ` + shape.Names(shape.Presets()) + `, o
 	f.StringVar(&o.preset, "preset", "nano", "`name` of the model's size")
 	f.StringVar(&o.tokenizer, "tokenizer", "", "`directory` or model with the tokenizer")
 	f.Uint64Var(&o.seed, "seed", 1, "of the weights and of the order of documents")
-	o.flags(f, runDefaults{rate: 3e-3, batch: 16384, epochs: 1, decay: 0.1, schedule: "wsd", warmup: 50})
+	o.flags(f, runDefaults{optimizer: "muon", rate: 3e-3, batch: 16384, epochs: 1, decay: 0.1, schedule: "wsd", warmup: 50})
 	return cmd
 }

@@ -33,7 +33,7 @@ func (t *Trainer) arrays() (all []checkpoint.Array) {
 // save writes a checkpoint of the step made last. loss is the validation's, 0 if it is
 // not known.
 func (r *run) save(loss float64) error {
-	state, err := json.Marshal(progress{r.optim.Steps, r.loader.State(), r.settings()})
+	state, err := json.Marshal(progress{r.optim.Steps(), r.loader.State(), r.settings()})
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func (r *run) save(loss float64) error {
 
 // settings are what decides the bits of a run.
 func (r *run) settings() string {
-	return fmt.Sprint(r.preset, r.model, r.whole, r.runOptions.precision, r.context, r.batchTokens, r.micro, r.steps, r.runOptions.rate, r.runOptions.decay,
+	return fmt.Sprint(r.preset, r.model, r.whole, r.runOptions.precision, r.context, r.batchTokens, r.micro, r.steps, r.rate, r.runOptions.optimizer, r.muonRate, r.runOptions.decay,
 		r.clip, r.beta1, r.beta2, r.Trainer.schedule, r.seed, r.balance, r.data)
 }
 
@@ -71,7 +71,8 @@ func (r *run) resumeLatest() (err error) {
 	if p.Settings != r.settings() {
 		return fmt.Errorf("%q holds a run with other settings: go on with its own, or begin anew with --resume never or another --out", r.out)
 	}
-	r.step, r.optim.Steps = m.Step, p.OptimizerSteps
+	r.step = m.Step
+	r.optim.SetSteps(p.OptimizerSteps)
 	r.set.Round()
 	r.log.Info("going on", "step", m.Step, "of", r.steps)
 	return r.loader.Resume(p.Loader)

@@ -44,7 +44,7 @@ type run struct {
 
 // openRun makes the model and opens the data. The caller closes the run.
 func openRun(cmd *cobra.Command, o runOptions) (_ *run, err error) {
-	r := &run{runOptions: o, Trainer: &Trainer{rate: o.rate}, log: cli.Logger(cmd.ErrOrStderr())}
+	r := &run{runOptions: o, Trainer: &Trainer{}, log: cli.Logger(cmd.ErrOrStderr())}
 	defer func() {
 		if err != nil {
 			r.close()
@@ -143,8 +143,11 @@ func (r *run) openData() error {
 			return err
 		}
 		sources = append(sources, s)
-		if held, err := openShards(s.Name, "valid"); err == nil && held[0].Path != s.Shards[0].Path {
-			valid = append(valid, held...)
+		held, err := openValid(s.Name)
+		valid = append(valid, held...)
+		if err != nil {
+			r.shards = append(r.shards, valid...)
+			return err
 		}
 	}
 	r.shards = append(r.shards, valid...)
@@ -172,6 +175,14 @@ func (r *run) openData() error {
 	return err
 }
 
+// openValid opens what a folder of train data has held back; a folder without it has none.
+func openValid(path string) ([]*shard.Shard, error) {
+	if files, _ := filepath.Glob(filepath.Join(path, "valid", "*.shard")); len(files) == 0 {
+		return nil, nil
+	}
+	return openShards(filepath.Join(path, "valid"), ".")
+}
+
 func (r *run) openTrainer(cmd *cobra.Command) (err error) {
 	micro := min(r.micro, r.batchTokens)
 	r.batches = max(1, r.batchTokens/micro)
@@ -181,10 +192,9 @@ func (r *run) openTrainer(cmd *cobra.Command) (err error) {
 	if err := r.Trainer.schedule.Check(); err != nil {
 		return &cli.UsageError{Err: err}
 	}
-	if r.optim, err = optim.NewAdamW(r.set, r.table); err != nil {
+	if r.optim, err = r.newOptimizer(); err != nil {
 		return err
 	}
-	r.optim.Beta1, r.optim.Beta2, r.optim.Decay, r.optim.Clip = r.beta1, r.beta2, r.runOptions.decay, r.clip
 	o := kernels.Training{Recompute: r.recompute == "block", Balance: float32(r.balance)}
 	if r.pass, err = newPass(r.set, r.table, micro, true, o); err != nil {
 		return err
@@ -202,6 +212,28 @@ func (r *run) openTrainer(cmd *cobra.Command) (err error) {
 	}
 	r.monitor, err = newMonitor(cmd.ErrOrStderr(), r.out, r.estimate, r.steps)
 	return err
+}
+
+func (r *run) newOptimizer() (optimizer, error) {
+	if r.runOptions.optimizer == "adamw" {
+		o, err := optim.NewAdamW(r.set, r.table)
+		if err != nil {
+			return nil, err
+		}
+		r.settle(o)
+		return o, nil
+	}
+	m, err := optim.NewMuon(r.set, r.table)
+	if err != nil {
+		return nil, err
+	}
+	r.settle(m.Rest)
+	m.Rate, m.Decay = r.muonRate, r.runOptions.decay/10 // Muon's steps are that much longer
+	return m, nil
+}
+
+func (r *run) settle(o *optim.AdamW) {
+	o.Rate, o.Beta1, o.Beta2, o.Decay, o.Clip = r.rate, r.beta1, r.beta2, r.runOptions.decay, r.clip
 }
 
 // train runs to the last step, or until ctx ends: then it saves what it has.

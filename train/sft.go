@@ -25,6 +25,6 @@ are widened first).
 	f := cmd.Flags()
 	f.StringVar(&o.model, "model", "", "`file` or directory of the model")
 	f.Uint64Var(&o.seed, "seed", 1, "of the order of documents")
-	o.flags(f, runDefaults{rate: 3e-4, batch: 8192, epochs: 2, schedule: "cosine", warmup: 20})
+	o.flags(f, runDefaults{optimizer: "adamw", rate: 3e-4, batch: 8192, epochs: 2, schedule: "cosine", warmup: 20})
 	return cmd
 }

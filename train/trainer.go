@@ -15,13 +15,22 @@ import (
 type Trainer struct {
 	set      *param.Set
 	loader   *loader.Loader
-	optim    *optim.AdamW
+	optim    optimizer
 	schedule optim.Schedule
-	rate     float64 // the learning rate's peak
-	batches  int     // of a step
-	step     int     // steps made
+	batches  int // of a step
+	step     int // steps made
 
 	pass *pass
+}
+
+// optimizer is AdamW or Muon.
+type optimizer interface {
+	Norm(scale float64) float64
+	Step(share, scale, norm float64) error
+	State(f func(name string, values []float32))
+	Steps() int
+	SetSteps(n int)
+	Close()
 }
 
 // StepResult is what one optimizer step did.
@@ -29,7 +38,7 @@ type StepResult struct {
 	Step    int     `json:"step"` // from 1
 	Loss    float64 `json:"loss"` // mean over the targets, in nats
 	Norm    float64 `json:"grad_norm"`
-	Rate    float64 `json:"lr"`
+	Share   float64 `json:"lr_share"` // of the peak rate
 	Tokens  int     `json:"tokens"`
 	Targets int     `json:"targets"`
 }
@@ -46,8 +55,10 @@ func (t *Trainer) Step() (r StepResult, err error) {
 	scale := 1 / float64(r.Targets)
 	r.Loss *= scale
 	r.Norm = t.optim.Norm(scale)
-	r.Rate = t.rate * t.schedule.At(t.step)
-	t.optim.Step(r.Rate, scale, r.Norm)
+	r.Share = t.schedule.At(t.step + 1)
+	if err := t.optim.Step(r.Share, scale, r.Norm); err != nil {
+		return r, err
+	}
 	t.step++
 	r.Step = t.step
 	return r, nil

@@ -1,6 +1,7 @@
 /* Gradients that move rows or sum over them: CONCAT, ROWS_DX, POOL_DX, ROPE_DX,
- * SLOT_SUMS; COLUMN_SUMS and EMBED_DW, whose tasks are stripes of columns, so that rows
+ * SLOT_SUMS, ROUND; COLUMN_SUMS and EMBED_DW, whose tasks are stripes of columns, so that rows
  * are summed in order. */
+#include "blocks.h"
 #include "elementwise.h"
 
 #define STRIPE 64 /* columns of a task that sums over rows */
@@ -92,6 +93,27 @@ static void slot_run(const ctx *c, const ingot_instr *in, int64_t task, void *sc
 }
 
 const op NAME(op_slot_sums) = {slot_tasks, slot_run};
+
+/* ROUND: f32 rows as rows of bf16, in which they can be a weight. */
+static int64_t round_tasks(const ctx *c, const ingot_instr *in) {
+	view out = view_of(c, in->out[0]), x = view_of(c, in->in[0]);
+	if (!out.data || out.dtype != INGOT_BF16 || !is_f32(x) || out.n != x.n || out.cols != x.cols) return -1;
+	return row_tasks(x.n, x.cols);
+}
+
+static void round_run(const ctx *c, const ingot_instr *in, int64_t task, void *scratch) {
+	(void)scratch;
+	view out = view_of(c, in->out[0]), x = view_of(c, in->in[0]);
+	int64_t lo, hi;
+	task_rows(x.n, x.cols, task, &lo, &hi);
+	for (int64_t r = lo; r < hi; r++) {
+		uint16_t *restrict y = (uint16_t *)(void *)(out.data + r * out.stride);
+		const float *restrict from = row_f32(x, r);
+		for (int64_t i = 0; i < x.cols; i++) y[i] = f32_bf16(from[i]);
+	}
+}
+
+const op NAME(op_round) = {round_tasks, round_run};
 
 static int64_t sums_tasks(const ctx *c, const ingot_instr *in) {
 	view out = view_of(c, in->out[0]), x = view_of(c, in->in[0]);

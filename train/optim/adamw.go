@@ -1,5 +1,6 @@
 // Package optim turns gradients into changes of parameters: AdamW in one native pass
-// over memory, clipping by the global norm, and schedules of the learning rate.
+// over memory, Muon for hidden matrices, clipping by the global norm, and schedules of the
+// learning rate.
 package optim
 
 import (
@@ -14,11 +15,12 @@ import (
 // AdamW is the optimizer of a Set's trainable parameters with its state in native memory.
 // One goroutine; Close frees the state.
 type AdamW struct {
+	Rate              float64 // peak
 	Beta1, Beta2, Eps float64
 	Decay             float64 // of matrices; vectors have none
 	Clip              float64 // largest norm of all gradients together, 0 = any
-	Steps             int     // made so far
 
+	steps   int // made so far
 	set     *param.Set
 	table   *kernels.Table
 	moments []moments
@@ -30,13 +32,17 @@ type moments struct {
 	m, v []float32
 }
 
-// NewAdamW returns an optimizer with Beta1 0.9, Beta2 0.95, Eps 1e-8, a decay of 0.1 and
-// clipping at 1.
+// NewAdamW returns an optimizer of all parameters with the rate 1e-3, Beta1 0.9, Beta2
+// 0.95, Eps 1e-8, a decay of 0.1 and clipping at 1.
 func NewAdamW(set *param.Set, table *kernels.Table) (*AdamW, error) {
-	o := &AdamW{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, Decay: 0.1, Clip: 1, set: set, table: table}
+	return newAdamW(set, table, func(*param.Param) bool { return true })
+}
+
+func newAdamW(set *param.Set, table *kernels.Table, mine func(p *param.Param) bool) (*AdamW, error) {
+	o := &AdamW{Rate: 1e-3, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, Decay: 0.1, Clip: 1, set: set, table: table}
 	total := 0
 	for _, p := range set.Params() {
-		if !p.Frozen() {
+		if !p.Frozen() && mine(p) {
 			total += 2 * aligned(p.Elems())
 		}
 	}
@@ -47,7 +53,7 @@ func NewAdamW(set *param.Set, table *kernels.Table) (*AdamW, error) {
 	o.buf = buf
 	all := unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(buf.Bytes()))), total)
 	for _, p := range set.Params() {
-		if !p.Frozen() {
+		if !p.Frozen() && mine(p) {
 			n := aligned(p.Elems())
 			o.moments = append(o.moments, moments{p, all[:p.Elems()], all[n:][:p.Elems()]})
 			all = all[2*n:]
@@ -68,12 +74,12 @@ func (o *AdamW) Norm(scale float64) float64 {
 }
 
 // Step changes the parameters by their gradients times scale, the norm of which is norm,
-// at the rate lr, and leaves gradients of zero.
-func (o *AdamW) Step(lr, scale, norm float64) {
+// at share of the peak rate, and leaves gradients of zero. It never fails.
+func (o *AdamW) Step(share, scale, norm float64) error {
 	if o.Clip > 0 {
 		scale *= min(1, o.Clip/(norm+1e-6))
 	}
-	o.Steps++
+	o.steps++
 	for _, s := range o.moments {
 		decay := 0.0
 		if s.p.Matrix() {
@@ -81,10 +87,15 @@ func (o *AdamW) Step(lr, scale, norm float64) {
 		}
 		o.table.AdamW(kernels.AdamW{
 			Master: s.p.Master, M: s.m, V: s.v, Grad: s.p.Grad, Rounded: s.p.Rounded(),
-			LR: lr, Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps, Decay: decay, Scale: scale, Step: o.Steps,
+			LR: o.Rate * share, Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps, Decay: decay, Scale: scale, Step: o.steps,
 		})
 	}
+	return nil
 }
+
+// Steps returns how many were made; SetSteps is for going on.
+func (o *AdamW) Steps() int     { return o.steps }
+func (o *AdamW) SetSteps(n int) { o.steps = n }
 
 // State calls f with the name and the memory of every part of the state, in a fixed
 // order: for saving, and for loading into it.

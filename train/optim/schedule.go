@@ -3,6 +3,7 @@ package optim
 import (
 	"fmt"
 	"math"
+	"strings"
 )
 
 // Schedule gives the learning rate of every step, as a share of the peak. It is plain
@@ -16,9 +17,9 @@ type Schedule struct {
 }
 
 // Kinds are the schedules: constant after the warm-up; linear and cosine fall from its
-// end to the run's (cosine: Loshchilov & Hutter 2017); wsd stays and falls along
-// 1 - sqrt(x) in the last part (Hägele et al. 2024).
-var Kinds = []string{"wsd", "cosine", "linear", "constant"}
+// end to the run's (cosine: Loshchilov & Hutter 2017); wsd stays and falls in the last
+// part along 1 - sqrt(x) (Hägele et al. 2024), a line or half a cosine.
+var Kinds = []string{"wsd", "wsd-linear", "wsd-cosine", "cosine", "linear", "constant"}
 
 // Check refuses a schedule that makes no sense; the error names the figure.
 func (s *Schedule) Check() error {
@@ -38,18 +39,28 @@ func (s *Schedule) Check() error {
 	return fmt.Errorf("unknown schedule %q: want one of %v", s.Kind, Kinds)
 }
 
-// At returns the share of the peak at a step, counted from 0.
+// At returns the share of the peak after step steps: where there is a warm-up 0 at 0 (the
+// floor with wsd), and the floor from Steps on.
 func (s *Schedule) At(step int) float64 {
 	if step < s.Warmup {
-		return float64(step+1) / float64(s.Warmup+1)
+		rise := float64(step) / float64(s.Warmup)
+		if strings.HasPrefix(s.Kind, "wsd") {
+			return s.fall(rise)
+		}
+		return rise
 	}
+	all, last := s.progress(step, s.Warmup), s.progress(step, s.Steps-int(math.Round(s.Decay*float64(s.Steps))))
 	switch s.Kind {
 	case "cosine":
-		return s.fall((1 + math.Cos(math.Pi*s.progress(step, s.Warmup))) / 2)
+		return s.fall((1 + math.Cos(math.Pi*all)) / 2)
 	case "linear":
-		return s.fall(1 - s.progress(step, s.Warmup))
+		return s.fall(1 - all)
 	case "wsd":
-		return s.fall(1 - math.Sqrt(s.progress(step, s.Steps-int(s.Decay*float64(s.Steps)))))
+		return s.fall(1 - math.Sqrt(last))
+	case "wsd-linear":
+		return s.fall(1 - last)
+	case "wsd-cosine":
+		return s.fall((1 + math.Cos(math.Pi*last)) / 2)
 	}
 	return 1
 }

@@ -1,0 +1,187 @@
+package optim
+
+import (
+	"fmt"
+	"math"
+	"runtime"
+	"slices"
+	"sync"
+	"unsafe"
+
+	"github.com/ingot-llm/ingot/kernels"
+	"github.com/ingot-llm/ingot/quant"
+	"github.com/ingot-llm/ingot/train/param"
+)
+
+// Muon (Jordan et al. 2024) changes hidden matrices by the orthogonal matrix next to their
+// Nesterov momentum; embeddings, head, norms and biases are AdamW's. With the gradient g
+// and the step's share of the peak rate r,
+//
+//	b = Momentum b + (1-Momentum) g        u = Momentum b + (1-Momentum) g
+//	w = w (1 - r Decay) - r sqrt(max(1, rows/cols)) orthogonal(u)
+//
+// One goroutine; Close frees the state.
+type Muon struct {
+	Rate     float64 // peak, of matrices
+	Momentum float64
+	Decay    float64
+	Rest     *AdamW
+
+	set     *param.Set
+	hidden  []hidden
+	buf     *kernels.Buf
+	byShape map[[2]int]*kernels.Orthogonalizer
+}
+
+// hidden is a matrix with its momentum, [rows, cols].
+type hidden struct {
+	p          *param.Param
+	momentum   []float32
+	rows, cols int
+}
+
+// notHidden are matrices that are no part of a layer.
+var notHidden = []string{"token_embd.weight", "position_embd.weight", "token_types.weight", "output.weight", "cls.output.weight"}
+
+func isHidden(p *param.Param) bool {
+	return !p.Frozen() && p.Matrix() && len(p.Shape) == 2 && !slices.Contains(notHidden, p.Name)
+}
+
+// NewMuon returns an optimizer with the rate 0.02, momentum 0.95 and decay 0.01 for
+// matrices, and NewAdamW's settings for the rest.
+func NewMuon(set *param.Set, table *kernels.Table) (*Muon, error) {
+	rest, err := newAdamW(set, table, func(p *param.Param) bool { return !isHidden(p) })
+	if err != nil {
+		return nil, err
+	}
+	m := &Muon{Rate: 0.02, Momentum: 0.95, Decay: 0.01, Rest: rest, set: set, byShape: map[[2]int]*kernels.Orthogonalizer{}}
+	if err := m.allocate(table); err != nil {
+		m.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+func (m *Muon) allocate(table *kernels.Table) (err error) {
+	total := 0
+	for _, p := range m.set.Params() {
+		if isHidden(p) {
+			total += aligned(p.Elems())
+		}
+	}
+	if m.buf, err = kernels.NewBuf(4 * total); err != nil {
+		return fmt.Errorf("momentum of %d elements: %w", total, err)
+	}
+	all := unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(m.buf.Bytes()))), total)
+	for _, p := range m.set.Params() {
+		if !isHidden(p) {
+			continue
+		}
+		h := hidden{p, all[:p.Elems()], p.Shape[0], p.Shape[1]}
+		all = all[aligned(p.Elems()):]
+		m.hidden = append(m.hidden, h)
+		if s := h.shape(); m.byShape[s] == nil {
+			if m.byShape[s], err = kernels.NewOrthogonalizer(table, s[0], s[1]); err != nil {
+				delete(m.byShape, s)
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// shape returns rows and columns with the fewer first.
+func (h *hidden) shape() [2]int { return [2]int{min(h.rows, h.cols), max(h.rows, h.cols)} }
+
+// Close frees the state.
+func (m *Muon) Close() {
+	m.Rest.Close()
+	for _, o := range m.byShape {
+		o.Close()
+	}
+	if m.buf != nil {
+		m.buf.Free()
+	}
+}
+
+// Norm returns the length of all gradients together, times scale.
+func (m *Muon) Norm(scale float64) float64 { return m.Rest.Norm(scale) }
+
+// Step changes the parameters as AdamW's Step says.
+func (m *Muon) Step(share, scale, norm float64) error {
+	for i := range m.hidden {
+		h := &m.hidden[i]
+		o := m.byShape[h.shape()]
+		h.stage(o.X, float32(m.Momentum), float32(scale))
+		direction, err := o.Run()
+		if err != nil {
+			return fmt.Errorf("muon of %s: %w", h.p.Name, err)
+		}
+		h.apply(direction, m.Rate*share, m.Decay)
+	}
+	return m.Rest.Step(share, scale, norm)
+}
+
+// stage takes the gradient into the momentum and writes u to x, with fewer rows than
+// columns. The gradient becomes zero.
+func (h *hidden) stage(x []float32, beta, scale float32) {
+	rest := 1 - beta
+	h.eachRow(func(r int) {
+		grad, b := h.p.Grad[r*h.cols:][:h.cols], h.momentum[r*h.cols:][:h.cols]
+		for c, g := range grad {
+			g *= scale
+			b[c] = float32(beta*b[c]) + float32(rest*g)
+			x[h.place(r, c)] = float32(beta*b[c]) + float32(rest*g)
+		}
+		clear(grad)
+	})
+}
+
+// place returns where element (r, c) lies in the staged form.
+func (h *hidden) place(r, c int) int {
+	if h.rows > h.cols {
+		return c*h.rows + r
+	}
+	return r*h.cols + c
+}
+
+// apply moves the parameter along direction, of the staged form.
+func (h *hidden) apply(direction []float32, rate, decay float64) {
+	keep, step := float32(1-rate*decay), float32(rate*math.Sqrt(max(1, float64(h.rows)/float64(h.cols))))
+	rounded := h.p.Rounded()
+	h.eachRow(func(r int) {
+		w := h.p.Master[r*h.cols:][:h.cols]
+		for c := range w {
+			w[c] = float32(w[c]*keep) - float32(step*direction[h.place(r, c)])
+		}
+		if rounded != nil {
+			quant.F32sToBF16s(rounded[r*h.cols:][:h.cols], w)
+		}
+	})
+}
+
+// eachRow calls f for every row, in several goroutines.
+func (h *hidden) eachRow(f func(r int)) {
+	parts := min(runtime.GOMAXPROCS(0), h.rows)
+	var done sync.WaitGroup
+	for i := range parts {
+		done.Go(func() {
+			for r := h.rows * i / parts; r < h.rows*(i+1)/parts; r++ {
+				f(r)
+			}
+		})
+	}
+	done.Wait()
+}
+
+// State is AdamW's, and the momentum.
+func (m *Muon) State(f func(name string, values []float32)) {
+	for i := range m.hidden {
+		f("b."+m.hidden[i].p.Name, m.hidden[i].momentum)
+	}
+	m.Rest.State(f)
+}
+
+// Steps returns how many were made; SetSteps is for going on.
+func (m *Muon) Steps() int     { return m.Rest.Steps() }
+func (m *Muon) SetSteps(n int) { m.Rest.SetSteps(n) }
