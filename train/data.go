@@ -26,10 +26,10 @@ import (
 
 // dataOptions are the flags of train data.
 type dataOptions struct {
-	tokenizer, out, field, policy string
-	valid                         float64
-	shardTokens                   int64
-	duplicates, chat              bool
+	tokenizer, out, field, policy, ask string
+	valid                              float64
+	shardTokens                        int64
+	duplicates, chat                   bool
 }
 
 func dataCommand() *cobra.Command {
@@ -43,6 +43,9 @@ or that came before; and writes them as tokens into checksummed shards: OUT/trai
 and, for the share --valid of the documents, OUT/valid. Which documents that are
 depends on their text alone. OUT/report.json says what was read and dropped. A folder
 that has shards of an earlier run is refused.
+
+With --ask a line becomes a conversation: the text given, with {field}s of the line in
+it, is what the user says, and --text-field what the assistant answers.
 
 With --chat the lines are conversations: {"messages": [...]} as OpenAI's API has
 them, with "tools" or without, {"conversations": [...]} (ShareGPT), {"instruction",
@@ -69,6 +72,7 @@ A damaged line or file ends the work (--policy fail) or is passed over and count
 	f.StringVar(&o.policy, "policy", "fail", "at a damaged line or file: fail or skip")
 	f.Float64Var(&o.valid, "valid", 0.01, "`share` of the documents that is held back for validation")
 	f.Int64Var(&o.shardTokens, "shard-tokens", 100e6, "most tokens of a shard")
+	f.StringVar(&o.ask, "ask", "", "what the user says, such as \"Tell me about {title}.\", to get the text as the answer")
 	f.BoolVar(&o.chat, "chat", false, "the lines are conversations, to fine-tune on")
 	f.BoolVar(&o.duplicates, "keep-duplicates", false, "keep documents that came before, too")
 	return cmd
@@ -149,7 +153,7 @@ func checkUnused(out string) error {
 // openText opens the tokenizer, and for conversations its chat template.
 func openText(o dataOptions) (*tokenizer.Tokenizer, *chat.Format, error) {
 	t, err := tokenizer.Open(o.tokenizer, "")
-	if err != nil || !o.chat {
+	if err != nil || !o.chats() {
 		return t, nil, err
 	}
 	meta, err := tokenizerMeta(o.tokenizer)
@@ -201,11 +205,14 @@ func (d *dataMaker) read(ctx context.Context, files []string, p *cli.Progress) e
 
 // textField is the field that holds a document: none of a conversation's, which is a line.
 func (d *dataMaker) textField() string {
-	if d.chat {
+	if d.chats() {
 		return ""
 	}
 	return d.field
 }
+
+// chats reports whether documents are conversations.
+func (o *dataOptions) chats() bool { return o.chat || o.ask != "" }
 
 // maxErrors is how many damaged documents a report shows.
 const maxErrors = 20
@@ -230,18 +237,15 @@ func (d *dataMaker) add(path string, doc corpus.Document) error {
 		d.report.Empty++
 		return nil
 	}
-	sum := sha256.Sum256([]byte(text))
-	key := [16]byte(sum[:16])
-	if _, ok := d.seen[key]; ok && !d.duplicates {
+	if !d.duplicates && d.before(text) {
 		d.report.Duplicates++
 		return nil
 	}
-	d.seen[key] = struct{}{}
 	w := &d.kept
 	if held(text, d.valid) {
 		w = &d.heldBack
 	}
-	if d.chat {
+	if d.chats() {
 		e, err := d.encodeChat(text)
 		if err != nil {
 			return d.damaged(&corpus.DocumentError{Path: path, Line: doc.Line, Err: err})
@@ -255,8 +259,22 @@ func (d *dataMaker) add(path string, doc corpus.Document) error {
 	return w.add(d.ids, nil, len(text))
 }
 
+// before reports whether the text came before, by its hash.
+func (d *dataMaker) before(text string) bool {
+	sum := sha256.Sum256([]byte(text))
+	key := [16]byte(sum[:16])
+	_, ok := d.seen[key]
+	d.seen[key] = struct{}{}
+	return ok
+}
+
 func (d *dataMaker) encodeChat(line string) (e chatdata.Example, err error) {
-	c, err := chatdata.Parse([]byte(line))
+	var c chatdata.Conversation
+	if d.ask != "" {
+		c, err = chatdata.Ask([]byte(line), d.ask, d.field)
+	} else {
+		c, err = chatdata.Parse([]byte(line))
+	}
 	if err != nil {
 		return e, err
 	}

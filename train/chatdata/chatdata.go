@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -73,6 +74,31 @@ func Parse(data []byte) (c Conversation, err error) {
 	default:
 		err = errors.New("no conversation: want messages, conversations, instruction and output, or prompt and completion")
 	}
+	if err != nil {
+		return c, err
+	}
+	return c, c.check()
+}
+
+// fieldName is a place in a question.
+var fieldName = regexp.MustCompile(`\{(\w+)\}`)
+
+// Ask makes a conversation of an object's line: the user says question, in which {field}
+// stands for a field's text, and the assistant answers with the text of the field answer.
+func Ask(data []byte, question, answer string) (c Conversation, err error) {
+	var fields map[string]any
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return c, fmt.Errorf("no object: %w", err)
+	}
+	text := func(name string) string {
+		s, ok := fields[name].(string)
+		if !ok && err == nil {
+			err = fmt.Errorf("the field %q is no text", name)
+		}
+		return s
+	}
+	asked := fieldName.ReplaceAllStringFunc(question, func(place string) string { return text(place[1 : len(place)-1]) })
+	c.turn("", asked, text(answer))
 	if err != nil {
 		return c, err
 	}

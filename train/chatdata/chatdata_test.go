@@ -98,6 +98,18 @@ func TestForms(t *testing.T) {
 	}
 }
 
+func TestAsk(t *testing.T) {
+	c, err := Ask([]byte(`{"title":"The Crow","by":"A","text":"Once."}`), "Tell me of {title} by {by}.", "text")
+	if err != nil || string(c.Messages[0]) != `{"role":"user","content":"Tell me of The Crow by A."}` || !strings.Contains(string(c.Messages[1]), "Once.") {
+		t.Errorf("%s, %v", c.Messages, err)
+	}
+	for _, text := range []string{`[]`, `{"title":1,"text":"x"}`, `{"title":"x"}`} {
+		if _, err := Ask([]byte(text), "{title}", "text"); err == nil {
+			t.Errorf("%s: accepted", text)
+		}
+	}
+}
+
 // TestPromptIsServed: the tokens before what is learned are the prompt's, whatever follows.
 func TestPromptIsServed(t *testing.T) {
 	tok := openTokenizer(t)

@@ -101,6 +101,7 @@ func Read(path, field string, read func(n int64)) iter.Seq2[Document, error] {
 			yield(Document{}, fmt.Errorf("cannot read %q: %w", path, err))
 			return
 		}
+		defer in.Close()
 		if form(path) == ".txt" {
 			yield(whole(path, in))
 			return
@@ -122,14 +123,18 @@ func (c *counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func unpack(path string, in io.Reader) (io.Reader, error) {
+func unpack(path string, in io.Reader) (io.ReadCloser, error) {
 	switch filepath.Ext(path) {
 	case ".gz":
 		return gzip.NewReader(in)
 	case ".zst":
-		return zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(1<<30))
+		d, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(1<<30))
+		if err != nil {
+			return nil, err
+		}
+		return d.IOReadCloser(), nil
 	}
-	return in, nil
+	return io.NopCloser(in), nil
 }
 
 func whole(path string, in io.Reader) (Document, error) {

@@ -116,11 +116,14 @@ func (l *Loader) State() State {
 func (l *Loader) Resume(state State) error {
 	for _, s := range l.sources {
 		p, ok := state[s.Name]
-		if !ok || p.Document < 0 || p.Document > len(s.order) || p.Epoch < 0 || p.Token < 0 || p.Tokens < 0 {
+		if !ok || p.Document < 0 || p.Document >= len(s.order) || p.Epoch < 0 || p.Token < 0 || p.Tokens < 0 {
 			return fmt.Errorf("the saved place in source %q is %+v, where it has %d documents: the data have changed", s.Name, p, len(s.order))
 		}
 		s.place = p
 		l.shuffle(s)
+		if sh, d := s.current(); p.Token >= sh.Len(d) {
+			return fmt.Errorf("the saved place in source %q is token %d of a document of %d: the data have changed", s.Name, p.Token, sh.Len(d))
+		}
 	}
 	return nil
 }

@@ -165,7 +165,9 @@ func TestRefused(t *testing.T) {
 		}
 	}
 	l := newLoader(t, []Source{a}, Options{Tokens: 10, Context: 5})
-	if err := l.Resume(State{"a": {Document: 1000}}); err == nil {
-		t.Error("a place behind the end is accepted")
+	for _, p := range []Place{{Document: 1000}, {Document: 6}, {Token: 100}} {
+		if err := l.Resume(State{"a": p}); err == nil {
+			t.Errorf("the place %+v is accepted", p)
+		}
 	}
 }
