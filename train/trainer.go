@@ -2,6 +2,7 @@ package train
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/ingot-llm/ingot/engine/model"
 	"github.com/ingot-llm/ingot/kernels"
@@ -41,6 +42,8 @@ type StepResult struct {
 	Share   float64 `json:"lr_share"` // of the peak rate
 	Tokens  int     `json:"tokens"`
 	Targets int     `json:"targets"`
+	// Skipped: loss or gradient was not finite, so nothing was changed.
+	Skipped bool `json:"skipped,omitempty"`
 }
 
 // Step makes one optimizer step of several batches, whose targets all count alike.
@@ -55,14 +58,17 @@ func (t *Trainer) Step() (r StepResult, err error) {
 	scale := 1 / float64(r.Targets)
 	r.Loss *= scale
 	r.Norm = t.optim.Norm(scale)
-	r.Share = t.schedule.At(t.step + 1)
-	if err := t.optim.Step(r.Share, scale, r.Norm); err != nil {
-		return r, err
-	}
 	t.step++
-	r.Step = t.step
-	return r, nil
+	r.Step, r.Share = t.step, t.schedule.At(t.step)
+	if !finite(r.Loss) || !finite(r.Norm) {
+		r.Skipped, r.Loss, r.Norm = true, 0, 0 // JSON has no NaN
+		t.set.ZeroGrad()
+		return r, nil
+	}
+	return r, t.optim.Step(r.Share, scale, r.Norm)
 }
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
 // pass is a program of a Set's model that gives losses, with its memory.
 type pass struct {
