@@ -105,15 +105,6 @@ static void fill_side(work *w, side s, view x, int64_t c0, int64_t i) {
 		}
 }
 
-static inline float dot16(const float *restrict x, const float *restrict y, int64_t n) {
-	float lane[16] = {0};
-	int64_t i = 0;
-	for (; i + 16 <= n; i += 16)
-		for (int l = 0; l < 16; l++) lane[l] += x[i + l] * y[i + l];
-	for (int l = 0; i < n; i++, l++) lane[l] += x[i] * y[i];
-	return lanes_total(lane);
-}
-
 static void fill_queries(work *w, int64_t h) {
 	for (int64_t i = 0; i < panels(w->n); i++) {
 		float *lse = w->stats + i * 2 * PANEL, *e = lse + PANEL;

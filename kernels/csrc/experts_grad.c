@@ -4,12 +4,6 @@
 #include "lanes.h"
 #include "mathf.h"
 
-static inline float dot16(const float *restrict x, const float *restrict y, int64_t n) {
-	float lane[16] = {0};
-	for (int64_t i = 0; i < n; i++) lane[i % 16] += x[i] * y[i];
-	return lanes_total(lane);
-}
-
 static int64_t combine_tasks(const ctx *c, const ingot_instr *in) {
 	view dy = view_of(c, in->out[0]), dw = view_of(c, in->out[1]), dz = view_of(c, in->in[0]), y = view_of(c, in->in[1]), w = view_of(c, in->in[2]);
 	int64_t k = in->i[0];

@@ -28,4 +28,14 @@ static inline float squares16(const float *restrict x, int64_t n, float mean) {
 	for (int l = 0; i < n; i++, l++) lane[l] += (x[i] - mean) * (x[i] - mean);
 	return lanes_total(lane);
 }
+
+/* Sum of x y. */
+static inline float dot16(const float *restrict x, const float *restrict y, int64_t n) {
+	float lane[16] = {0};
+	int64_t i = 0;
+	for (; i + 16 <= n; i += 16)
+		for (int l = 0; l < 16; l++) lane[l] += x[i + l] * y[i + l];
+	for (int l = 0; i < n; i++, l++) lane[l] += x[i] * y[i];
+	return lanes_total(lane);
+}
 #endif

@@ -5,7 +5,7 @@
 #include "lanes.h"
 
 /* Sum of (x - mean) u w in 16 lanes; w may be absent. */
-static inline float dot16(const float *restrict x, const float *restrict u, const float *restrict w, int64_t n, float mean) {
+static inline float scaled_dot16(const float *restrict x, const float *restrict u, const float *restrict w, int64_t n, float mean) {
 	float lane[16] = {0};
 	int64_t i = 0;
 	for (; w && i + 16 <= n; i += 16)
@@ -43,7 +43,7 @@ static void apply(float *dx, const float *base, const float *restrict u, const f
 static void group(int centred, float *dx, const float *base, const float *u, const float *x, const float *w, float *stats, int64_t d, float eps) {
 	float n = (float)d, mean = centred ? sum16(x, d) / n : 0;
 	float r = 1.0f / sqrtf(squares16(x, d, mean) / n + eps);
-	float c = -(dot16(x, u, w, d, mean) / n) * r * r * r, a = centred ? -r * (scaled_sum16(u, w, d) / n) : 0;
+	float c = -(scaled_dot16(x, u, w, d, mean) / n) * r * r * r, a = centred ? -r * (scaled_sum16(u, w, d) / n) : 0;
 	apply(dx, base, u, w, x, d, mean, r, c, a);
 	stats[0] = mean, stats[1] = r;
 }
