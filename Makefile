@@ -13,7 +13,7 @@ RACE    := ./kv/... ./engine ./engine/sched ./engine/sample ./engine/chat/... ./
 
 usage:
 	@echo 'make build            bin/ingot: one binary with the native kernels inside'
-	@echo 'make run MODEL=PATH   build, then serve PATH at http://$(LISTEN) with a chat page'
+	@echo 'make run              build, then serve the built-in model (or MODEL=PATH) at http://$(LISTEN) with a chat page'
 	@echo 'make test             all tests'
 	@echo 'make lint             gofmt, go vet, staticcheck'
 	@echo 'make race             tests under the race detector (needs cgo for the detector only)'

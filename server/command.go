@@ -16,6 +16,7 @@ import (
 	"github.com/ingot-llm/ingot/engine"
 	"github.com/ingot-llm/ingot/engine/cli"
 	"github.com/ingot-llm/ingot/engine/settings"
+	"github.com/ingot-llm/ingot/quant/builtin"
 )
 
 // drainTimeout is how long answers in work may go on after SIGTERM: within the 30 s that
@@ -35,16 +36,18 @@ func Command(version string) *cobra.Command {
 	o := serveOptions{server: DefaultConfig()}
 	o.server.Version = version
 	cmd := &cobra.Command{
-		Use:   "serve --model PATH",
+		Use:   "serve [--model PATH]",
 		Short: "Serve a model behind an OpenAI-compatible API, with a chat page",
 		Long: `Serves a model behind an OpenAI-compatible API at http://127.0.0.1:8080, with a chat page
-at the same address. PATH is a GGUF file, a Hugging Face directory or a llama2.c file.
+at the same address. PATH is a GGUF file, a Hugging Face directory or a llama2.c file;
+without one the built-in model, a small teller of stories, is served.
 
 Every flag can also be set by an environment variable (INGOT_MAX_SEQS=16) or in the YAML
 file of --config (max-seqs: 16); a flag wins over the variable, that over the file.
 Another address than loopback needs API keys: INGOT_API_KEYS=name:secret, or a file.
 SIGTERM drains: running answers are finished first, a second signal ends at once.`,
-		Example: `  ingot serve --model model.gguf
+		Example: `  ingot serve
+  ingot serve --model model.gguf
   ingot serve --model model.gguf --max-seqs 16 --context 4096 --kv-type q8_0
   INGOT_API_KEYS=alice:secret ingot serve --model model.gguf --listen 0.0.0.0:8080
   curl http://127.0.0.1:8080/v1/completions -d '{"prompt": "Once upon a time", "max_tokens": 50}'`,
@@ -52,7 +55,7 @@ SIGTERM drains: running answers are finished first, a second signal ends at once
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.serve(cmd) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.engine.Model, "model", "", "`path` of the model to serve")
+	f.StringVar(&o.engine.Model, "model", builtin.Name, "`path` of the model to serve, or builtin: a small one that tells stories")
 	f.StringVar(&o.config, "config", "", "YAML `file` of settings, named as the flags are")
 	f.BoolVar(&o.logJSON, "log-json", false, "log in JSON lines")
 	o.server.AddFlags(f)
@@ -95,9 +98,6 @@ func (o *serveOptions) resolve(cmd *cobra.Command) (*slog.Logger, error) {
 	}
 	if err := settings.Resolve(f, os.LookupEnv, o.config); err != nil {
 		return nil, &cli.UsageError{Err: err}
-	}
-	if o.engine.Model == "" {
-		return nil, cli.Usagef("no model to serve: Ingot has no built-in model yet. Give one with --model PATH (or make run MODEL=PATH): a GGUF file, a Hugging Face directory or a llama2.c file")
 	}
 	if err := o.server.Validate(); err != nil {
 		return nil, &cli.UsageError{Err: err}

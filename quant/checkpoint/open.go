@@ -2,6 +2,7 @@
 package checkpoint
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/ingot-llm/ingot/quant"
+	"github.com/ingot-llm/ingot/quant/builtin"
 	"github.com/ingot-llm/ingot/quant/gguf"
 	"github.com/ingot-llm/ingot/quant/hf"
 	"github.com/ingot-llm/ingot/quant/llama2c"
@@ -16,12 +18,16 @@ import (
 
 // Accepted says what Open takes, for messages.
 const Accepted = "a GGUF file, a folder with one GGUF file, a Hugging Face model folder (config.json and model.safetensors), " +
-	"or a llama2.c .bin file with its tokenizer tok*.bin beside it (or the folder of both)"
+	"a llama2.c .bin file with its tokenizer tok*.bin beside it (or the folder of both), or builtin"
 
-// Open opens the model at path: a file or a folder, as Accepted lists. The Source is
-// the caller's to close.
+// Open opens the model at path: a file or a folder, as Accepted lists, or where there is
+// none of that name the model inside the program, "builtin". The Source is the caller's to
+// close.
 func Open(path string) (quant.Source, error) {
 	info, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) && path == builtin.Name {
+		return builtin.Open()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot open model: %w", err)
 	}

@@ -45,6 +45,20 @@ func Open(path string) (*Source, error) {
 	return s, nil
 }
 
+// Read is Open of a whole file in memory, which it copies; name is for errors. The Source
+// must not be released.
+func Read(data []byte, name string) (*Source, error) {
+	s := &Source{tensors: map[string]quant.Tensor{}}
+	f, err := mmap.Copy(data)
+	if err == nil {
+		s.meta, err = s.take(f, name)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
 func (s *Source) open(path string) error {
 	first, err := s.add(path)
 	if err != nil {
@@ -69,6 +83,11 @@ func (s *Source) add(path string) (*quant.Meta, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.take(f, path)
+}
+
+// take appends a mapped file's tensors and returns its metadata.
+func (s *Source) take(f *mmap.File, path string) (*quant.Meta, error) {
 	s.files = append(s.files, f)
 	c, err := parse(f.Bytes())
 	if err != nil {

@@ -38,6 +38,17 @@ func Open(path string) (*File, error) {
 	return &File{data: data}, nil
 }
 
+// Copy returns a copy of data in memory of its own, as if it were a file's. Release would
+// lose it.
+func Copy(data []byte) (*File, error) {
+	b, err := Alloc(len(data))
+	if err != nil {
+		return nil, err
+	}
+	copy(b, data)
+	return &File{data: b}, nil
+}
+
 // Bytes returns the file's bytes, page-aligned, valid until Close.
 func (f *File) Bytes() []byte { return f.data }
 
