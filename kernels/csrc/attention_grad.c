@@ -92,8 +92,7 @@ static void fill_side(work *w, side s, view x, int64_t c0, int64_t i) {
 	for (int64_t r = 0; r < PANEL; r++) {
 		if (r < rows) to_elems(w, w->rows[r], row_f32(x, w->first + i * PANEL + r) + c0, s.dims);
 		else memset(w->rows[r], 0, (size_t)up(s.dims, 32) * sizeof(elem));
-		const float *from = (const float *)(const void *)w->rows[r];
-		for (int64_t d = 0; d < words; d++) by_dim[d * PANEL + r] = from[d];
+		for (int64_t d = 0; d < words; d++) memcpy(&by_dim[d * PANEL + r], &w->rows[r][d * STEP], 4);
 	}
 	for (int64_t d = 0; d < s.dims; d += PANEL, by_query += (PANEL / STEP) * PANEL)
 		for (int64_t r = 0; r < PANEL; r += STEP) {

@@ -123,7 +123,7 @@ static expert_job expert_of(const ctx *c, const ingot_instr *in, view dy, view x
 }
 
 static int expert_fits(const ctx *c, const ingot_instr *in, view dy, view x, view ids) {
-	expert_job e = expert_of(c, in, dy, x, ids, NULL);
+	expert_job e = expert_of(c, in, dy, x, ids, c->shared); /* for its sizes alone */
 	if (!is_f32(dy) || !x.data || !ids.data || ids.dtype != INGOT_I32 || e.k <= 0 || ids.cols != e.k || dy.n != ids.n * e.k || dy.cols != e.outs) return 0;
 	return (e.exact || x.dtype == INGOT_PACK_BF16) && e.a_bytes >= (e.outs + 32) * 32 * 4;
 }
