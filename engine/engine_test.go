@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -76,6 +77,30 @@ func TestLogprobs(t *testing.T) {
 	p := s.Prompt()
 	if len(p) != 3 || p[0].Logprob != 0 || math.Abs(float64(p[1].Logprob)-want) > 1e-6 || p[2].Logprob > -19 || p[2].Top[0].ID != tokByte+'c' {
 		t.Errorf("the prompt's tokens are %+v", p)
+	}
+}
+
+// TestScoreFrom: scoring the end of a prompt gives what scoring all of it gives there, and
+// takes what stands before from the cache.
+func TestScoreFrom(t *testing.T) {
+	e := fakeEngine(t, &abcModel{}, nil)
+	r := ask(strings.Repeat("abcdefgh", 6)+"abxyz", 0)
+	r.PromptLogprobs = 1
+	whole := submit(t, e, r)
+	read(t, whole)
+	r.ScoreFrom = 49
+	part := submit(t, e, r)
+	read(t, part)
+	if cached := part.Usage().CachedTokens; cached < 32 {
+		t.Errorf("%d tokens of the prompt came from the cache, want the blocks before token 48", cached)
+	}
+	a, b := whole.Prompt(), part.Prompt()
+	if len(b) != len(r.Prompt) || !reflect.DeepEqual(a[49:], b[49:]) || b[48].ID != r.Prompt[48] || b[48].Logprob != 0 {
+		t.Errorf("scored from token 49: %+v, want %+v", b[47:], a[49:])
+	}
+	r.ScoreFrom = len(r.Prompt)
+	if _, err := e.Submit(t.Context(), r); err == nil {
+		t.Error("a request to score behind its prompt was accepted")
 	}
 }
 

@@ -114,7 +114,10 @@ type Request struct {
 	// Logprobs asks for each token's log-probability with that many alternatives; -1 for
 	// none. PromptLogprobs asks the same of the prompt's tokens.
 	Logprobs, PromptLogprobs int
-	Priority                 int    // lower is sooner
-	Key                      string // whom the tokens are charged to: an API key's name
-	Salt                     string // prefix-cache isolation: only equal salts share
+	// ScoreFrom is the first prompt token that PromptLogprobs asks about; what stands before
+	// it may come from the prefix cache. 0 and 1 are all, since token 0 has no predecessor.
+	ScoreFrom int
+	Priority  int    // lower is sooner
+	Key       string // whom the tokens are charged to: an API key's name
+	Salt      string // prefix-cache isolation: only equal salts share
 }

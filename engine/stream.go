@@ -223,7 +223,7 @@ func (s *Stream) SetPrompt(tokens []Token) {
 
 // Prompt returns the prompt's tokens with their log-probabilities if the request asked
 // for them; they are complete once the first event has been read. The first token has
-// no predecessor, so its Logprob is 0 and its Top empty.
+// no predecessor, so its Logprob is 0 and its Top empty, as are those before ScoreFrom.
 func (s *Stream) Prompt() []Token {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -55,7 +55,10 @@ func (e *Engine) newTask(r Request) (*task, error) {
 		}
 	}
 	if r.PromptLogprobs >= 0 {
-		t.prompt = append(make([]Token, 0, len(r.Prompt)), Token{ID: r.Prompt[0]})
+		t.prompt = make([]Token, max(r.ScoreFrom, 1), len(r.Prompt))
+		for i := range t.prompt {
+			t.prompt[i].ID = r.Prompt[i]
+		}
 	}
 	t.stream.Update(func(u *Usage, at *Timing) { u.PromptTokens, at.Submitted = len(r.Prompt), time.Now() })
 	return t, nil
@@ -72,6 +75,8 @@ func (e *Engine) check(r *Request) error {
 		return fmt.Errorf("the prompt is empty: at least one token is needed")
 	case r.N < 1:
 		return fmt.Errorf("n is %d, want at least 1", r.N)
+	case r.ScoreFrom < 0 || r.ScoreFrom >= len(r.Prompt):
+		return fmt.Errorf("the prompt is to be scored from token %d, but it has %d", r.ScoreFrom, len(r.Prompt))
 	case r.MaxTokens < 0:
 		return fmt.Errorf("max_tokens is %d, want at least 0", r.MaxTokens)
 	}
@@ -87,7 +92,8 @@ func (e *Engine) check(r *Request) error {
 func (t *task) schedule() sched.Request {
 	return sched.Request{
 		ID: t.id, Key: t.req.Key, Priority: t.req.Priority, Prompt: t.req.Prompt,
-		MaxTokens: t.req.MaxTokens, N: t.req.N, Salt: t.req.Salt, PromptLogits: t.prompt != nil,
+		MaxTokens: t.req.MaxTokens, N: t.req.N, Salt: t.req.Salt,
+		PromptLogits: t.prompt != nil, LogitsFrom: max(t.req.ScoreFrom-1, 0),
 	}
 }
 

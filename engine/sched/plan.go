@@ -22,13 +22,13 @@ func (s *Scheduler) plan() {
 		}
 		n := min(q.rest(), s.cfg.ChunkTokens)
 		if q.owesPrompt() {
-			n = min(n, logits)
+			n = min(n, max(q.shown-q.computed, 0)+logits)
 		}
 		if n = budget.take(q.computed, n); n > 0 {
 			s.run(q, n)
 		}
 		if q.owesPrompt() {
-			logits -= n
+			logits -= max(q.computed+n-q.shown, 0)
 		}
 	}
 }

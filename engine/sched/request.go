@@ -26,9 +26,10 @@ type Request struct {
 	Adapter   string  // part of the cache's name, "" for none
 	Salt      string  // part of the cache's name: the tenant whose cache may be shared
 
-	// PromptLogits asks for the logits of every prompt row, each in exactly one batch.
-	// Rows that are still owed are computed even where the cache holds them.
+	// PromptLogits asks for the logits of every prompt row from LogitsFrom on, each in exactly
+	// one batch. Rows that are still owed are computed even where the cache holds them.
 	PromptLogits bool
+	LogitsFrom   int // 0 .. len(Prompt)-1
 }
 
 // Info is what the scheduler knows of a live request.
@@ -58,6 +59,9 @@ func (s *Scheduler) Add(r Request) error {
 	if r.N < 1 || len(r.Prompt) == 0 || r.MaxTokens < 0 {
 		panic(fmt.Sprintf("BUG: request %d has %d continuations of %d prompt tokens and max_tokens %d", r.ID, r.N, len(r.Prompt), r.MaxTokens))
 	}
+	if r.LogitsFrom < 0 || r.LogitsFrom >= len(r.Prompt) {
+		panic(fmt.Sprintf("BUG: request %d wants the logits of its prompt from row %d of %d", r.ID, r.LogitsFrom, len(r.Prompt)))
+	}
 	if _, live := s.requests[r.ID]; live {
 		panic(fmt.Sprintf("BUG: request %d is live already", r.ID))
 	}
@@ -67,7 +71,7 @@ func (s *Scheduler) Add(r Request) error {
 	s.arrivals++
 	q := &request{Request: r, account: s.waiting.account(r.Key), arrival: s.arrivals, seqs: make([]*seq, r.N), live: r.N}
 	q.account.live++
-	leader := &seq{req: q, tokens: r.Prompt, forks: r.N - 1}
+	leader := &seq{req: q, tokens: r.Prompt, forks: r.N - 1, shown: r.LogitsFrom}
 	q.seqs[0] = leader
 	s.requests[r.ID] = q
 	s.fresh++

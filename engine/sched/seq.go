@@ -24,7 +24,7 @@ type seq struct {
 	computed    int
 	planned     int
 	sampling    bool // the batch at hand asks for its next token
-	shown       int  // prompt rows whose logits have been handed out
+	shown       int  // prompt rows whose logits are not owed: handed out, or before LogitsFrom
 	forks       int  // sequences to be forked from it when the prompt is computed
 	preemptions int
 

@@ -34,7 +34,7 @@ type shadow struct {
 	root   uint64
 	tokens [][]int32 // of each sequence; nil when it has ended
 	left   int
-	logits int // prompt rows whose logits have come
+	logits int // prompt rows before the next one that owes its logits
 	added  int // step
 }
 
@@ -63,7 +63,7 @@ func (w *world) add(r Request) error {
 	}
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%q %q", r.Adapter, r.Salt)
-	sh := &shadow{Request: r, root: h.Sum64(), left: r.N, added: w.step, tokens: make([][]int32, r.N)}
+	sh := &shadow{Request: r, root: h.Sum64(), left: r.N, added: w.step, logits: r.LogitsFrom, tokens: make([][]int32, r.N)}
 	for i := range sh.tokens {
 		sh.tokens[i] = append([]int32(nil), r.Prompt...)
 	}
@@ -342,6 +342,9 @@ func (w *world) randomRequest() Request {
 			token = int32(w.rng.IntN(3))
 		}
 		r.Prompt = append(r.Prompt, token)
+	}
+	if r.PromptLogits && w.rng.IntN(2) == 0 {
+		r.LogitsFrom = w.rng.IntN(len(r.Prompt))
 	}
 	return r
 }
