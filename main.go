@@ -15,6 +15,7 @@ import (
 	"github.com/ingot-llm/ingot/engine/cli"
 	"github.com/ingot-llm/ingot/server"
 	"github.com/ingot-llm/ingot/train"
+	"github.com/ingot-llm/ingot/train/eval"
 )
 
 // version is set by the linker: -X main.version=v1.2.3.
@@ -41,6 +42,7 @@ quantizes model files, and measures how fast this machine can be.`)
 	cmd.AddCommand(server.Command(version))
 	cmd.AddCommand(cli.Commands()...)
 	cmd.AddCommand(train.Commands()...)
+	cmd.AddCommand(eval.Command())
 	cmd.AddCommand(bench.Commands()...)
 	cmd.AddCommand(versionCommand())
 	return cmd

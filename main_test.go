@@ -3,12 +3,20 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"io"
+	"math"
+	"net"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ingot-llm/ingot/engine/cli"
+	"github.com/ingot-llm/ingot/quant/quanttest"
+	"github.com/ingot-llm/ingot/train/eval"
 )
 
 func TestVersion(t *testing.T) {
@@ -18,6 +26,72 @@ func TestVersion(t *testing.T) {
 	if err := cli.Execute(context.Background(), cmd, []string{"version"}); err != nil || out.String() != "ingot dev\n" {
 		t.Errorf("version prints %q (%v)", out.String(), err)
 	}
+}
+
+// TestEvalOverURL: ingot eval finds the same of a model here and over ingot serve's API.
+func TestEvalOverURL(t *testing.T) {
+	model := quanttest.Shared(t, "data", "models", "stories260K")
+	data := quanttest.Shared(t, "data", "eval")
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	listener.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- execute(ctx, io.Discard, "serve", "--model", model, "--listen", address) }()
+	for {
+		if resp, err := http.Get("http://" + address + "/readyz"); err == nil && resp.Body.Close() == nil && resp.StatusCode == http.StatusOK {
+			break
+		}
+		select {
+		case err := <-served:
+			t.Fatalf("the server ended: %v", err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	here, there := metrics(t, data, model), metrics(t, data, "--url", "http://"+address)
+	if len(here) != 5 || len(there) != len(here) {
+		t.Errorf("metrics here %v, over the URL %v", here, there)
+	}
+	for name, want := range here {
+		if got := there[name]; math.Abs(got-want) > 1e-6*max(1, want) {
+			t.Errorf("%s is %v here, %v over the URL", name, want, got)
+		}
+	}
+	stop()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
+
+// metrics runs ingot eval.
+func metrics(t *testing.T, data string, where ...string) map[string]float64 {
+	t.Helper()
+	var out bytes.Buffer
+	args := []string{"eval", "--tasks", "piqa,lambada_openai,arithmetic", "--data", data, "--limit", "20", "--json"}
+	if err := execute(t.Context(), &out, append(args, where...)...); err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]float64{}
+	for lines := json.NewDecoder(&out); lines.More(); {
+		var r eval.Result
+		if err := lines.Decode(&r); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range r.Metrics {
+			found[r.Task+" "+m.Name] = m.Value
+		}
+	}
+	return found
+}
+
+func execute(ctx context.Context, out io.Writer, args ...string) error {
+	cmd := root()
+	cmd.SetOut(out)
+	cmd.SetErr(io.Discard)
+	return cli.Execute(ctx, cmd, args)
 }
 
 // TestHelpExamples: every command has a text and an example, and each example is a
