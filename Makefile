@@ -7,7 +7,7 @@ FUZZTIME ?= 60s
 LISTEN  ?= 127.0.0.1:8080
 # Where goroutines meet; the reference kernels alone would take the detector an hour.
 RACE    := ./kv/... ./engine ./engine/sched ./engine/sample ./engine/chat/... ./engine/cli ./engine/settings \
-	./engine/model ./quant/convert ./quant/hf ./server/... ./bench/load
+	./engine/model ./quant/convert ./quant/hf ./server/... ./train/eval ./bench/load
 
 .PHONY: usage build native run test lint sanitize emulate race fuzz bench clean
 

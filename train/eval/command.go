@@ -2,6 +2,7 @@ package eval
 
 import (
 	"log/slog"
+	"math"
 	"os"
 	"slices"
 
@@ -127,8 +128,12 @@ func (c *command) ask(cmd *cobra.Command, s Scorer, t *Task) (*Result, error) {
 	return Run(cmd.Context(), s, t, c.options)
 }
 
-// noStream is how many milliseconds a step may take: nobody here waits for the next token.
-const noStream = 60_000
+// What serving bounds and evaluation does not: milliseconds of a step, since nobody waits
+// for the next token, and requests that wait, since all are this command's own.
+const (
+	stepMS  = 60_000
+	waiting = math.MaxInt32
+)
 
 // open opens the model or finds the server. done ends the work with it.
 func (c *command) open(cmd *cobra.Command, args []string) (s Scorer, name string, done func(), err error) {
@@ -143,7 +148,7 @@ func (c *command) open(cmd *cobra.Command, args []string) (s Scorer, name string
 		}
 		return e, e.model, func() {}, nil
 	}
-	c.engine.Model, c.engine.MaxStepMS = model, noStream
+	c.engine.Model, c.engine.MaxStepMS, c.engine.MaxWaiting = model, stepMS, waiting
 	level := &slog.HandlerOptions{Level: slog.LevelWarn}
 	e, err := engine.Open(c.engine, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), level)))
 	if err != nil {

@@ -41,7 +41,7 @@ type Options struct {
 	Files    []string              // text of tasks that have no file of their own
 	Limit    int                   // at most so many questions of a task; 0 = all
 	Shots    int                   // solved examples before each question; -1 = the task's own number
-	Parallel int                   // questions asked at once, at least 1
+	Parallel int                   // questions asked at once; 0 = 1
 	Damaged  func(err error)       // told of each row that cannot be used; nil = nobody
 	Progress func(done, total int) // told of the questions answered, one call at a time; nil = nobody
 }
@@ -103,7 +103,7 @@ func each(ctx context.Context, parallel, n int, progress func(done, total int), 
 		next++
 		return next - 1, next <= n && ctx.Err() == nil
 	}
-	for range min(parallel, n) {
+	for range min(max(parallel, 1), n) {
 		workers.Go(func() {
 			for i, ok := take(); ok; i, ok = take() {
 				if err := f(ctx, i); err != nil {
