@@ -22,7 +22,7 @@ import time
 import urllib.request
 
 import lm_eval
-from lm_eval import utils
+from lm_eval.tasks._yaml_loader import load_yaml
 
 TASKS = pathlib.Path(lm_eval.__file__).parent / "tasks"
 LETTERS = "ABCD"
@@ -89,7 +89,7 @@ FORMS = {
 def harness_task(name, data, shots):
     """The harness's own definition over the shared rows, with the first ones as examples."""
     path, file, form, extra = FORMS[name]
-    config = utils.load_yaml_config(str(TASKS / path)) if hasattr(utils, "load_yaml_config") else load(TASKS / path)
+    config = load_yaml(TASKS / path, resolve_func=True)
     files = {"test": str(data / file)}
     if name == "gsm8k":
         files["train"] = str(data / "sft/gsm8k.train.jsonl.gz")
@@ -104,12 +104,6 @@ def harness_task(name, data, shots):
     if shots is not None:
         config["num_fewshot"] = shots
     return config
-
-
-def load(path):
-    from lm_eval.tasks._yaml_loader import load_yaml
-
-    return load_yaml(path, resolve_func=True)
 
 
 def free_port():
