@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"iter"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -29,6 +30,7 @@ type dataOptions struct {
 	tokenizer, out, field, policy, ask string
 	valid                              float64
 	shardTokens                        int64
+	threads                            int
 	duplicates, chat                   bool
 }
 
@@ -73,6 +75,7 @@ A damaged line or file ends the work (--policy fail) or is passed over and count
 	f.Float64Var(&o.valid, "valid", 0.01, "`share` of the documents that is held back for validation")
 	f.Int64Var(&o.shardTokens, "shard-tokens", 100e6, "most tokens of a shard")
 	f.StringVar(&o.ask, "ask", "", "what the user says, such as \"Tell me about {title}.\", to get the text as the answer")
+	f.IntVar(&o.threads, "threads", 0, "that tokenize (0: one for each processor)")
 	f.BoolVar(&o.chat, "chat", false, "the lines are conversations, to fine-tune on")
 	f.BoolVar(&o.duplicates, "keep-duplicates", false, "keep documents that came before, too")
 	return cmd
@@ -88,6 +91,8 @@ func (o *dataOptions) check(files []string) error {
 		return cli.Usagef("--valid is %g, want a share from 0 to below 1", o.valid)
 	case o.shardTokens < 1:
 		return cli.Usagef("--shard-tokens is %d, want at least 1", o.shardTokens)
+	case o.threads < 0:
+		return cli.Usagef("--threads is %d, want a number of threads, or 0 for one a processor", o.threads)
 	}
 	return nil
 }
@@ -176,31 +181,59 @@ type dataMaker struct {
 	seen           map[[16]byte]struct{} // hashes of texts
 	kept, heldBack writer
 	report         dataReport
-	ids            []int32
 }
 
+// read goes through the files: one goroutine reads and drops, threads tokenize, and this
+// one writes, in the order of the documents.
 func (d *dataMaker) read(ctx context.Context, files []string, p *cli.Progress) error {
 	defer p.Done()
 	d.kept, d.heldBack = d.writer("train", &d.report.Train), d.writer("valid", &d.report.Valid)
+	for e, err := range inOrder(d.fresh(ctx, files, p), threadCount(d.threads), d.encode) {
+		if err == nil {
+			err = e.err
+		}
+		if err != nil {
+			err = d.damaged(err)
+		} else {
+			err = d.write(e)
+		}
+		if err = errors.Join(err, ctx.Err()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// located is a document and the file that it is from.
+type located struct {
+	path string
+	corpus.Document
+}
+
+// fresh gives the documents that are neither empty nor duplicates, and the errors; once ctx
+// has ended, its error for every document.
+func (d *dataMaker) fresh(ctx context.Context, files []string, p *cli.Progress) iter.Seq2[located, error] {
 	var done, total int64
 	for _, f := range files {
 		if info, err := os.Stat(f); err == nil {
 			total += info.Size()
 		}
 	}
-	for _, f := range files {
-		for doc, err := range corpus.Read(f, d.textField(), func(n int64) { done += n; p.Set(done, total) }) {
-			if err == nil {
-				err = d.add(f, doc)
-			} else {
-				err = d.damaged(err)
-			}
-			if err = errors.Join(err, ctx.Err()); err != nil {
-				return err
+	return func(yield func(located, error) bool) {
+		for _, f := range files {
+			for doc, err := range corpus.Read(f, d.textField(), func(n int64) { done += n; p.Set(done, total) }) {
+				if err == nil {
+					err = ctx.Err()
+				}
+				if err == nil && d.drop(&doc) {
+					continue
+				}
+				if !yield(located{f, doc}, err) {
+					return
+				}
 			}
 		}
 	}
-	return nil
 }
 
 // textField is the field that holds a document: none of a conversation's, which is a line.
@@ -229,34 +262,58 @@ func (d *dataMaker) damaged(err error) error {
 	return nil
 }
 
-func (d *dataMaker) add(path string, doc corpus.Document) error {
+// drop counts a document, trims it, and reports whether it is to be left out.
+func (d *dataMaker) drop(doc *corpus.Document) bool {
 	d.report.Read++
 	d.report.Bytes += int64(len(doc.Text))
-	text := strings.TrimSpace(doc.Text)
-	if text == "" {
+	doc.Text = strings.TrimSpace(doc.Text)
+	if doc.Text == "" {
 		d.report.Empty++
-		return nil
+		return true
 	}
-	if !d.duplicates && d.before(text) {
+	if !d.duplicates && d.before(doc.Text) {
 		d.report.Duplicates++
-		return nil
+		return true
 	}
+	return false
+}
+
+// encoded is a document in tokens.
+type encoded struct {
+	chatdata.Example
+	held bool // back for validation
+	err  error
+}
+
+// encode is safe for concurrent use.
+func (d *dataMaker) encode(doc located) encoded {
+	e := encoded{held: held(doc.Text, d.valid)}
+	if !d.chats() {
+		e.Tokens, e.Bytes = d.encodeText(doc.Text), len(doc.Text)
+		return e
+	}
+	var err error
+	if e.Example, err = d.encodeChat(doc.Text); err != nil {
+		e.err = &corpus.DocumentError{Path: doc.path, Line: doc.Line, Err: err}
+	}
+	return e
+}
+
+// encodeText ends a document with the token for that.
+func (d *dataMaker) encodeText(text string) []int32 {
+	ids := d.t.Encode(make([]int32, 0, len(text)/3), text, tokenizer.EncodeOptions{AddSpecial: true})
+	if eos := d.t.EOS(); eos >= 0 && (len(ids) == 0 || ids[len(ids)-1] != eos) {
+		ids = append(ids, eos)
+	}
+	return ids
+}
+
+func (d *dataMaker) write(e encoded) error {
 	w := &d.kept
-	if held(text, d.valid) {
+	if e.held {
 		w = &d.heldBack
 	}
-	if d.chats() {
-		e, err := d.encodeChat(text)
-		if err != nil {
-			return d.damaged(&corpus.DocumentError{Path: path, Line: doc.Line, Err: err})
-		}
-		return w.add(e.Tokens, e.Learned, e.Bytes)
-	}
-	d.ids = d.t.Encode(d.ids[:0], text, tokenizer.EncodeOptions{AddSpecial: true})
-	if eos := d.t.EOS(); eos >= 0 && (len(d.ids) == 0 || d.ids[len(d.ids)-1] != eos) {
-		d.ids = append(d.ids, eos)
-	}
-	return w.add(d.ids, nil, len(text))
+	return w.add(e.Tokens, e.Learned, e.Bytes)
 }
 
 // before reports whether the text came before, by its hash.
