@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +29,7 @@ type tokenizerOptions struct {
 	vocab, threads                 int
 	frequency                      int64
 	special                        []string
+	json                           bool
 }
 
 // chatML is the template of a tokenizer that is given none: turns between <|im_start|> and
@@ -45,13 +47,16 @@ with gzip or Zstandard, or on folders of them. Texts are first split into words 
 --pre does: ` + strings.Join(tokenizer.PreTokenizers(), ", ") + `.
 
 OUT gets tokenizer.json and tokenizer_config.json, which ingot, transformers and
-Hugging Face's tokenizers load. The result depends on the words' counts alone, not on
-threads or the order of files.`,
+Hugging Face's tokenizers load, with the ids of ingot's own. The result depends on the
+words' counts alone, not on threads or the order of files; among equally frequent pairs
+the lower ids merge first, as in Hugging Face's trainer. --special texts in the files are
+no part of words. Printed are the bytes a token on the text itself and the pairs that
+merged first, which are the most frequent ones.`,
 		Example: "  ingot train tokenizer --vocab-size 8192 --out tok/ books/*.jsonl.gz\n  echo -n 'Once upon a time' | ingot tokenize --model tok/tokenizer.json",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if o.out == "" || len(args) == 0 {
-				return cli.Usagef("train tokenizer needs --out and files of text")
+			if err := o.check(args); err != nil {
+				return err
 			}
 			return trainTokenizer(cmd, args, o)
 		},
@@ -66,7 +71,28 @@ threads or the order of files.`,
 	f.StringVar(&o.template, "chat-template", "", "Jinja `file` (without one: turns in <|im_start|> and <|im_end|> where those are special tokens)")
 	f.Int64Var(&o.frequency, "min-frequency", 2, "least occurrences of a pair that becomes a token")
 	f.IntVar(&o.threads, "threads", 0, "that count words (0: one for each processor)")
+	f.BoolVar(&o.json, "json", false, "print a JSON object")
 	return cmd
+}
+
+func (o *tokenizerOptions) check(files []string) error {
+	opt := o.bpe(nil)
+	switch err := opt.Check(); {
+	case o.out == "" || len(files) == 0:
+		return cli.Usagef("train tokenizer needs --out and files of text")
+	case err != nil:
+		return cli.Usagef("--vocab-size and --special: %w", err)
+	case o.eos != "" && !slices.Contains(o.special, o.eos):
+		return cli.Usagef("--eos is %q, which is none of --special: %s", o.eos, strings.Join(o.special, ", "))
+	case o.threads < 0:
+		return cli.Usagef("--threads is %d, want a number of threads, or 0 for one a processor", o.threads)
+	}
+	return nil
+}
+
+func (o *tokenizerOptions) bpe(p *cli.Progress) bpe.Options {
+	return bpe.Options{VocabSize: o.vocab, MinFrequency: o.frequency, Special: o.special,
+		Progress: func(done, total int) { p.Set(int64(done), int64(total)) }}
 }
 
 func trainTokenizer(cmd *cobra.Command, args []string, o tokenizerOptions) error {
@@ -90,9 +116,7 @@ func trainTokenizer(cmd *cobra.Command, args []string, o tokenizerOptions) error
 		return err
 	}
 	p = cli.NewProgress(cmd.ErrOrStderr(), "merging", false)
-	m, err := bpe.Train(cmd.Context(), words, bpe.Options{
-		VocabSize: o.vocab, MinFrequency: o.frequency, Special: o.special, Progress: func(done, total int) { p.Set(int64(done), int64(total)) },
-	})
+	m, err := bpe.Train(cmd.Context(), words, o.bpe(p))
 	p.Done()
 	if err != nil {
 		return err
@@ -100,9 +124,7 @@ func trainTokenizer(cmd *cobra.Command, args []string, o tokenizerOptions) error
 	if err := writeTokenizer(o.out, m.Meta(o.pre, bpe.Roles{EOS: o.eos, PAD: o.eos, Template: template})); err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%d tokens from %d distinct words in %v: %.3f bytes a token on the text itself\n",
-		len(m.Tokens), len(words), time.Since(start).Round(10*time.Millisecond), float64(m.Bytes)/float64(max(m.Output, 1)))
-	return nil
+	return newTokenizerReport(m, len(words), time.Since(start)).write(cmd.OutOrStdout(), o.json)
 }
 
 // readTemplate returns the chat template, which must be one.

@@ -1,6 +1,9 @@
 package train
 
 import (
+	"encoding/json"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -57,11 +60,68 @@ func TestTokenizerUsage(t *testing.T) {
 		"needs --out":       {"tokenizer", text},
 		"no pre-tokenizer":  {"tokenizer", "--out", t.TempDir(), "--pre", "none", text},
 		"is too small":      {"tokenizer", "--out", t.TempDir(), "--vocab-size", "100", text},
+		"none of --special": {"tokenizer", "--out", t.TempDir(), "--eos", "<|end|>", text},
+		"--threads is -1":   {"tokenizer", "--out", t.TempDir(), "--threads", "-1", text},
+		"is given twice":    {"tokenizer", "--out", t.TempDir(), "--special", "<a>,<a>", "--eos", "<a>", text},
 		"the chat template": {"tokenizer", "--out", t.TempDir(), "--chat-template", text + ".absent", text},
 		"cannot read":       {"tokenizer", "--out", t.TempDir(), text + ".absent"},
 	} {
 		if out, err := try(args...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q\n%s", args, err, want, out)
 		}
+	}
+}
+
+// TestTokenizerReport: the bytes a token are those of encoding the text.
+func TestTokenizerReport(t *testing.T) {
+	file, out := filepath.Join(t.TempDir(), "a.txt"), filepath.Join(t.TempDir(), "tok")
+	text := strings.Repeat("The crow sang, the fox listened; naïve crow!\n\n", 40)
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var r tokenizerReport
+	if err := json.Unmarshal([]byte(command(t, "tokenizer", "--vocab-size", "290", "--out", out, "--json", file)), &r); err != nil {
+		t.Fatal(err)
+	}
+	tok, err := tokenizer.Open(out, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := tok.Encode(nil, text, tokenizer.EncodeOptions{})
+	if r.Bytes != int64(len(text)) || r.Output != int64(len(ids)) || r.Tokens != tok.Vocab() || r.Tokens != 290 {
+		t.Errorf("report %+v; the text has %d bytes and becomes %d tokens of %d", r, len(text), len(ids), tok.Vocab())
+	}
+	// Of the pairs that occur twice a line, c r has the lowest ids.
+	if len(r.Merges) != shownMerges || r.Merges[0] != (mergeLine{"c", "r", 80}) {
+		t.Errorf("first merges %v", r.Merges)
+	}
+}
+
+// TestTokenizerDoesNotDependOnFiles: one file or its lines in several, with one thread or
+// four, give the same bytes.
+func TestTokenizerDoesNotDependOnFiles(t *testing.T) {
+	dir := t.TempDir()
+	var whole strings.Builder
+	var names []string
+	for i := range 6 {
+		var part strings.Builder
+		for j := range 30 {
+			fmt.Fprintf(&part, "{\"text\": \"Line %d of file %d says %s.\"}\n", j, i, strings.Repeat("wow ", (i*j)%5))
+		}
+		whole.WriteString(part.String())
+		names = append(names, filepath.Join(dir, fmt.Sprintf("part%d.jsonl", 9-i)))
+		if err := os.WriteFile(names[i], []byte(part.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one := filepath.Join(dir, "whole.jsonl")
+	if err := os.WriteFile(one, []byte(whole.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	command(t, "tokenizer", "--vocab-size", "320", "--threads", "1", "--out", a, one)
+	command(t, append([]string{"tokenizer", "--vocab-size", "320", "--threads", "4", "--out", b}, names...)...)
+	if got, want := folder(t, b), folder(t, a); len(want) != 2 || !maps.Equal(got, want) {
+		t.Errorf("six files give another tokenizer than one")
 	}
 }

@@ -83,22 +83,12 @@ func Train(ctx context.Context, words Words, opt Options) (*Model, error) {
 	return m.model(), nil
 }
 
-// alphabet returns the special tokens and the bytes: the tokens that no merge makes.
-func (o *Options) alphabet() ([]string, error) {
-	tokens := slices.Clone(o.Special)
-	for b := range 256 {
-		tokens = append(tokens, string([]byte{byte(b)}))
+// Check reports what is wrong with the options, if anything. Train checks them too; to ask
+// before the words are counted saves the time.
+func (o *Options) Check() error {
+	if least := len(o.Special) + 256; o.VocabSize < least {
+		return fmt.Errorf("a vocabulary of %d tokens is too small: %d special tokens and 256 bytes take %d", o.VocabSize, len(o.Special), least)
 	}
-	slices.SortFunc(tokens[len(o.Special):], func(a, b string) int {
-		return cmp.Compare(tokenizer.ByteLevelText(a), tokenizer.ByteLevelText(b))
-	})
-	if o.VocabSize < len(tokens) {
-		return nil, fmt.Errorf("a vocabulary of %d tokens is too small: %d special tokens and 256 bytes take %d", o.VocabSize, len(o.Special), len(tokens))
-	}
-	return tokens, o.checkSpecial()
-}
-
-func (o *Options) checkSpecial() error {
 	seen := map[string]bool{}
 	for _, text := range o.Special {
 		switch {
@@ -112,4 +102,16 @@ func (o *Options) checkSpecial() error {
 		seen[text] = true
 	}
 	return nil
+}
+
+// alphabet returns the special tokens and the bytes: the tokens that no merge makes.
+func (o *Options) alphabet() []string {
+	tokens := slices.Clone(o.Special)
+	for b := range 256 {
+		tokens = append(tokens, string([]byte{byte(b)}))
+	}
+	slices.SortFunc(tokens[len(o.Special):], func(a, b string) int {
+		return cmp.Compare(tokenizer.ByteLevelText(a), tokenizer.ByteLevelText(b))
+	})
+	return tokens
 }

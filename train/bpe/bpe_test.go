@@ -14,10 +14,7 @@ import (
 
 // twin is the textbook's training: before every merge all pairs are counted anew.
 func twin(words Words, opt Options) (merges [][2]string, tokens []string) {
-	tokens, err := opt.alphabet()
-	if err != nil {
-		panic(err)
-	}
+	tokens = opt.alphabet()
 	id := map[string]int{}
 	for i, text := range tokens {
 		id[text] = i

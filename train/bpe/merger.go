@@ -54,10 +54,10 @@ type pair struct {
 type place struct{ cell, next uint32 }
 
 func newMerger(words Words, opt Options) (*merger, error) {
-	tokens, err := opt.alphabet()
-	if err != nil {
+	if err := opt.Check(); err != nil {
 		return nil, err
 	}
+	tokens := opt.alphabet()
 	opt.MinFrequency = max(1, opt.MinFrequency)
 	m := &merger{opt: opt, tokens: tokens, ids: make(map[string]int32, opt.VocabSize), places: make([]place, 1), index: newPairIndex()}
 	for id, text := range tokens[len(opt.Special):] {

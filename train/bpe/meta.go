@@ -1,6 +1,8 @@
 package bpe
 
 import (
+	"slices"
+
 	"github.com/ingot-llm/ingot/engine/tokenizer"
 	"github.com/ingot-llm/ingot/quant"
 )
@@ -11,7 +13,8 @@ const (
 	kindControl = 3
 )
 
-// Roles are what special tokens are for, by their text; "" is none.
+// Roles are what special tokens are for, by their text; "" or a text that is no special
+// token's is none.
 type Roles struct {
 	EOS string // ends a document
 	PAD string
@@ -40,11 +43,9 @@ func (m *Model) Meta(pre string, r Roles) *quant.Meta {
 	meta.Set("tokenizer.ggml.token_type", kinds)
 	meta.Set("tokenizer.ggml.merges", merges)
 	meta.Set("tokenizer.ggml.add_bos_token", false)
-	for key, text := range map[string]string{"eos": r.EOS, "padding": r.PAD} {
-		for id := range m.Special {
-			if m.Tokens[id] == text {
-				meta.Set("tokenizer.ggml."+key+"_token_id", uint32(id))
-			}
+	for _, role := range []struct{ key, text string }{{"eos", r.EOS}, {"padding", r.PAD}} {
+		if id := slices.Index(m.Tokens[:m.Special], role.text); id >= 0 {
+			meta.Set("tokenizer.ggml."+role.key+"_token_id", uint32(id))
 		}
 	}
 	if r.Template != "" {
