@@ -1,20 +1,22 @@
 package train
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
+	"github.com/ingot-llm/ingot/engine/cli"
 	"github.com/ingot-llm/ingot/engine/tokenizer"
 )
 
 // TestTrainTokenizer goes from text to a tokenizer to shards to a model that is trained
-// with it, and checks that the directory and the model give the same ids.
+// with it, and on to GGUF, and checks that ingot tokenize gives the same ids with each.
 func TestTrainTokenizer(t *testing.T) {
 	text, tok := filepath.Join(t.TempDir(), "a.txt"), filepath.Join(t.TempDir(), "tok")
 	sentence := "Once upon a time there was a crow who found a piece of cheese.\n"
@@ -28,26 +30,48 @@ func TestTrainTokenizer(t *testing.T) {
 	data, out := filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "run")
 	command(t, "data", "--tokenizer", tok, "--out", data, "--valid", "0", text)
 	command(t, pretrainArgs(data, tok, out, 1, 3)...)
-	a, err := tokenizer.Open(filepath.Join(tok, "tokenizer.json"), "")
-	if err != nil {
+	model, gguf := filepath.Join(out, "model"), filepath.Join(out, "model.gguf")
+	if err := ingot(nil, io.Discard, "convert", model, gguf); err != nil {
 		t.Fatal(err)
 	}
-	b, err := tokenizer.Open(filepath.Join(out, "model"), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ids := a.Encode(nil, sentence, tokenizer.EncodeOptions{})
-	if !slices.Equal(ids, b.Encode(nil, sentence, tokenizer.EncodeOptions{})) || len(ids) > len(sentence)/2 {
-		t.Errorf("%d ids of the directory, other ones of the model", len(ids))
-	}
-	if a.EOS() != 0 || b.EOS() != 0 {
-		t.Errorf("the end is token %d in the directory, %d in the model, want 0", a.EOS(), b.EOS())
+	var want string
+	for _, place := range []string{tok, filepath.Join(tok, "tokenizer.json"), model, gguf} {
+		got := tokenized(t, place, sentence+"<|im_end|> «naïve» 123 \x00\x7f")
+		if want == "" {
+			want = got
+		}
+		if got != want {
+			t.Errorf("%s gives %s\n%s gives %s", place, got, tok, want)
+		}
+		if a, err := tokenizer.Open(place, ""); err != nil || a.EOS() != 0 {
+			t.Errorf("the end is token %d in %q, want 0 (%v)", a.EOS(), place, err)
+		}
 	}
 	src := opened(t, filepath.Join(out, "model"))
 	defer src.Close()
 	if src.Meta().String("tokenizer.chat_template", "") != chatML {
 		t.Error("the model has not the tokenizer's chat template")
 	}
+}
+
+// ingot runs a command of package cli.
+func ingot(in io.Reader, out io.Writer, args ...string) error {
+	root := cli.Group("ingot", "", "")
+	root.AddCommand(cli.Commands()...)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(io.Discard)
+	return cli.Execute(context.Background(), root, args)
+}
+
+// tokenized is what ingot tokenize prints.
+func tokenized(t *testing.T, model, text string) string {
+	t.Helper()
+	var out strings.Builder
+	if err := ingot(strings.NewReader(text), &out, "tokenize", "--model", model); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
 }
 
 // TestTokenizerUsage: what is wrong with a command line is named.
