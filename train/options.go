@@ -22,6 +22,7 @@ import (
 // runOptions are the flags of pretraining and fine-tuning.
 type runOptions struct {
 	preset, tokenizer           string // of a new model
+	shape                       map[string]int
 	model                       string // that is tuned
 	whole                       bool   // documents stay whole
 	out, config                 string

@@ -92,6 +92,9 @@ func (r *run) newModel(precision param.Precision) error {
 	if err != nil {
 		return cli.Usagef("--preset: %w", err)
 	}
+	if s, err = s.With(r.shape); err != nil {
+		return cli.Usagef("--shape: %w", err)
+	}
 	text, err := tokenizerMeta(r.tokenizer)
 	if err != nil {
 		return err

@@ -112,3 +112,20 @@ func TestCheck(t *testing.T) {
 		t.Errorf("an unknown name gives %v", err)
 	}
 }
+
+// TestWith: every figure changes, and only it; an unknown one is named with the known.
+func TestWith(t *testing.T) {
+	base, err := Find("mini")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := base.With(map[string]int{"layers": 10, "width": 320, "heads": 10, "kv-heads": 5, "ffn": 880})
+	want := base
+	want.Layers, want.Dim, want.Heads, want.KVHeads, want.FF = 10, 320, 10, 5, 880
+	if err != nil || s != want {
+		t.Errorf("%+v, %v; want %+v", s, err, want)
+	}
+	if _, err := base.With(map[string]int{"depth": 3}); err == nil || !strings.Contains(err.Error(), "kv-heads") {
+		t.Errorf("an unknown figure gives %v", err)
+	}
+}
