@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ingot-llm/ingot/bench/load"
+	"github.com/ingot-llm/ingot/chart"
 )
 
 // series is a run with its place in the page: its colour and its full name.
@@ -19,8 +20,8 @@ type series struct {
 }
 
 // line returns the run's line, dashed where its colour is another's, too.
-func (s *series) line() line {
-	return line{name: s.name, colour: s.colour, dashed: s.colour/colours%2 == 1}
+func (s *series) line() chart.Line {
+	return chart.Line{Name: s.name, Colour: s.colour, Dashed: s.colour/chart.Colours%2 == 1}
 }
 
 // latencies are the distributions that a run has.
@@ -37,28 +38,28 @@ func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisec
 
 // tradeoffs are the charts of throughput against latency: each file's runs, joined in
 // the order of their load.
-func tradeoffs(files []File) (out []*chart) {
+func tradeoffs(files []File) (out []*chart.Chart) {
 	for _, of := range latencies[:2] {
-		c := &chart{Title: of.name + " against throughput", x: "output tokens/s", y: "ms"}
+		c := &chart.Chart{Title: of.name + " against throughput", X: "output tokens/s", Y: "ms"}
 		for i, f := range files {
 			runs := slices.SortedFunc(slices.Values(f.Runs), func(a, b Run) int {
 				return cmp.Or(cmp.Compare(a.Rate, b.Rate), cmp.Compare(a.Clients, b.Clients))
 			})
 			for _, high := range []bool{false, true} {
-				c.lines = append(c.lines, tradeoff(runs, i, high, of.of))
+				c.Lines = append(c.Lines, tradeoff(runs, i, high, of.of))
 			}
 		}
-		c.fit(true)
+		c.Fit(true)
 		out = append(out, c)
 	}
 	return out
 }
 
 // tradeoff is a file's line of the 50th or the 99th percentile.
-func tradeoff(runs []Run, colour int, high bool, of func(*Run) *load.Latency) line {
-	l := line{name: "p50", colour: colour, dashed: !high, dots: true}
+func tradeoff(runs []Run, colour int, high bool, of func(*Run) *load.Latency) chart.Line {
+	l := chart.Line{Name: "p50", Colour: colour, Dashed: !high, Dots: true}
 	if high {
-		l.name = "p99"
+		l.Name = "p99"
 	}
 	for i := range runs {
 		r := &runs[i]
@@ -67,35 +68,35 @@ func tradeoff(runs []Run, colour int, high bool, of func(*Run) *load.Latency) li
 			v = of(r).P99
 		}
 		if of(r).Count > 0 {
-			text := fmt.Sprintf("%s: %s tokens/s, %s %s ms", r.Name, number(r.TokensPerSecond), l.name, number(millis(v)))
-			l.points = append(l.points, point{r.TokensPerSecond, millis(v), text})
+			text := fmt.Sprintf("%s: %s tokens/s, %s %s ms", r.Name, chart.Number(r.TokensPerSecond), l.Name, chart.Number(millis(v)))
+			l.Points = append(l.Points, chart.Point{X: r.TokensPerSecond, Y: millis(v), Text: text})
 		}
 	}
 	return l
 }
 
 // percentiles are the charts of the distributions.
-func percentiles(all []series) (out []*chart) {
+func percentiles(all []series) (out []*chart.Chart) {
 	for _, of := range latencies {
-		c := &chart{Title: of.name, x: "percentile", y: "ms", xs: nines()}
+		c := &chart.Chart{Title: of.name, X: "percentile", Y: "ms", XScale: chart.Nines()}
 		for _, s := range all {
 			l := s.line()
 			latency := of.of(s.Run)
 			for i, d := range latency.Curve {
 				if i < len(load.Percentiles) && load.Percentiles[i] < 100 && latency.Count > 0 {
-					l.points = append(l.points, point{x: load.Percentiles[i], y: millis(max(d, time.Microsecond))})
+					l.Points = append(l.Points, chart.Point{X: load.Percentiles[i], Y: millis(max(d, time.Microsecond))})
 				}
 			}
-			c.lines = append(c.lines, l)
+			c.Lines = append(c.Lines, l)
 		}
-		c.fit(true)
+		c.Fit(true)
 		out = append(out, c)
 	}
 	return out
 }
 
 // timelines are the charts over the seconds of a run.
-func timelines(all []series) (out []*chart) {
+func timelines(all []series) (out []*chart.Chart) {
 	for _, of := range []struct {
 		name, y string
 		log     bool
@@ -106,17 +107,17 @@ func timelines(all []series) (out []*chart) {
 		{"Time to first token, p50 of each second", "ms", true, func(s *load.Second) (float64, bool) { return millis(s.TimeToFirst), s.TimeToFirst > 0 }},
 		{"Longest gap between tokens in each second", "ms", true, func(s *load.Second) (float64, bool) { return millis(s.LongestGap), s.LongestGap > 0 }},
 	} {
-		c := &chart{Title: of.name, x: "seconds", y: of.y}
+		c := &chart.Chart{Title: of.name, X: "seconds", Y: of.y}
 		for _, s := range all {
 			l := s.line()
 			for i := range min(len(s.Timeline), int(s.Elapsed/time.Second)) { // whole seconds
 				if y, ok := of.value(&s.Timeline[i]); ok {
-					l.points = append(l.points, point{x: float64(i), y: y})
+					l.Points = append(l.Points, chart.Point{X: float64(i), Y: y})
 				}
 			}
-			c.lines = append(c.lines, l)
+			c.Lines = append(c.Lines, l)
 		}
-		c.fit(of.log)
+		c.Fit(of.log)
 		out = append(out, c)
 	}
 	return out
@@ -126,24 +127,24 @@ func timelines(all []series) (out []*chart) {
 const maxMetrics = 12
 
 // metrics are the charts of what the servers tell of themselves.
-func metrics(all []series) (out []*chart) {
-	byName := map[string]*chart{}
+func metrics(all []series) (out []*chart.Chart) {
+	byName := map[string]*chart.Chart{}
 	for _, s := range all {
 		for _, m := range s.Metrics {
 			c := byName[m.Name]
 			if c == nil {
-				c = &chart{Title: m.Name, x: "seconds", y: "value"}
+				c = &chart.Chart{Title: m.Name, X: "seconds", Y: "value"}
 				byName[m.Name] = c
 			}
 			l := s.line()
 			for i, v := range m.Values {
-				l.points = append(l.points, point{x: m.Seconds[i], y: v})
+				l.Points = append(l.Points, chart.Point{X: m.Seconds[i], Y: v})
 			}
-			c.lines = append(c.lines, l)
+			c.Lines = append(c.Lines, l)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
-		byName[name].fit(false)
+		byName[name].Fit(false)
 		out = append(out, byName[name])
 	}
 	return out[:min(len(out), maxMetrics)]

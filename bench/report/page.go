@@ -10,24 +10,25 @@ import (
 	"time"
 
 	"github.com/ingot-llm/ingot/bench/load"
+	"github.com/ingot-llm/ingot/chart"
 )
 
 //go:embed page.html
 var source string
 
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
-	"number": number,
-	"ms":     func(d time.Duration) string { return number(millis(d)) },
-	"colour": func(n int) int { return n % colours },
+	"number": chart.Number,
+	"ms":     func(d time.Duration) string { return chart.Number(millis(d)) },
+	"colour": func(n int) int { return n % chart.Colours },
 }).Parse(source))
 
 // view is what the template shows.
 type view struct {
 	Title                                      string
-	Colours                                    int
+	Style                                      template.CSS
 	Runs                                       []row
 	Files                                      []key
-	Tradeoffs, Percentiles, Timelines, Metrics []*chart
+	Tradeoffs, Percentiles, Timelines, Metrics []*chart.Chart
 	Failures                                   []failure
 	Objectives                                 bool
 }
@@ -52,7 +53,7 @@ type failure struct {
 // Write writes the page about files, whose names tell their runs apart where there are
 // several.
 func Write(w io.Writer, files []File) error {
-	v := view{Title: "Load test", Colours: colours}
+	v := view{Title: "Load test", Style: chart.Style}
 	if len(files) > 1 {
 		v.Title = "Load tests side by side"
 	}

@@ -1,4 +1,4 @@
-package report
+package chart
 
 import (
 	"fmt"
@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// scale maps values of an axis to 0 ... 1, and says where its ticks are.
-type scale struct {
+// Scale maps values of an axis to 0 ... 1, and says where its ticks are.
+type Scale struct {
 	low, high float64
 	forward   func(float64) float64
 	ticks     []tick
@@ -20,7 +20,7 @@ type tick struct {
 }
 
 // place returns where v lies from low (0) to high (1).
-func (s *scale) place(v float64) float64 {
+func (s *Scale) place(v float64) float64 {
 	from, to := s.forward(s.low), s.forward(s.high)
 	if to == from {
 		return 0.5
@@ -35,15 +35,15 @@ const (
 )
 
 // linear returns a scale from 0 to at least high, with ticks at round numbers.
-func linear(high float64) *scale {
+func linear(high float64) *Scale {
 	if !(high > smallest) {
 		high = 1
 	}
 	high = min(high, largest)
 	step := roundUp(high / 5)
-	s := &scale{high: math.Ceil(high/step-1e-9) * step, forward: func(v float64) float64 { return v }}
+	s := &Scale{high: math.Ceil(high/step-1e-9) * step, forward: func(v float64) float64 { return v }}
 	for i := 0; float64(i)*step <= s.high*(1+1e-9); i++ {
-		s.ticks = append(s.ticks, tick{float64(i) * step, number(float64(i) * step)})
+		s.ticks = append(s.ticks, tick{float64(i) * step, Number(float64(i) * step)})
 	}
 	return s
 }
@@ -61,16 +61,16 @@ func roundUp(v float64) float64 {
 
 // logarithmic returns a scale that holds low and high, both more than 0, with ticks at
 // 1, 2 and 5 times powers of ten; over many decades at the powers alone.
-func logarithmic(low, high float64) *scale {
+func logarithmic(low, high float64) *Scale {
 	low, high = min(max(low, smallest), largest), min(max(high, smallest), largest)
-	s := &scale{low: roundDown(low), high: roundUp(high), forward: math.Log10}
+	s := &Scale{low: roundDown(low), high: roundUp(high), forward: math.Log10}
 	if s.high <= s.low {
 		s.high = 10 * s.low
 	}
 	many := math.Log10(s.high/s.low) > 3
 	for v := s.low; v <= s.high*(1+1e-9); v = roundUp(v * 1.01) {
 		if exponent := math.Log10(v); !many || math.Abs(exponent-math.Round(exponent)) < 1e-9 {
-			s.ticks = append(s.ticks, tick{v, number(v)})
+			s.ticks = append(s.ticks, tick{v, Number(v)})
 		}
 	}
 	return s
@@ -86,18 +86,18 @@ func roundDown(v float64) float64 {
 	return power
 }
 
-// nines returns the scale of percentiles, on which 90, 99 and 99.9 lie as far apart, up
+// Nines returns the scale of percentiles, on which 90, 99 and 99.9 lie as far apart, up
 // to 99.99.
-func nines() *scale {
-	s := &scale{high: 99.99, forward: func(p float64) float64 { return -math.Log10(1 - p/100) }}
+func Nines() *Scale {
+	s := &Scale{high: 99.99, forward: func(p float64) float64 { return -math.Log10(1 - p/100) }}
 	for _, p := range []float64{0, 50, 90, 99, 99.9, 99.99} {
 		s.ticks = append(s.ticks, tick{p, strconv.FormatFloat(p, 'f', -1, 64)})
 	}
 	return s
 }
 
-// number writes v shortly: 0.25, 12, 1,500, 2.5M.
-func number(v float64) string {
+// Number writes v shortly: 0.25, 12, 1,500, 2.5M.
+func Number(v float64) string {
 	switch size := math.Abs(v); {
 	case size >= 1e9:
 		return trimmed(v/1e9, 2) + "G"
