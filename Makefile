@@ -47,7 +47,7 @@ race: native
 
 emulate:
 	$(MAKE) --no-print-directory -C kernels/csrc emulate
-	INGOT_KERNELS=$(CURDIR)/kernels/native/libingot_amxemu.so $(GO) test -count=1 -run 'Conformance|SelfTest' ./kernels/
+	INGOT_KERNELS=$(CURDIR)/kernels/native/libingot_amxemu.so $(GO) test -count=1 -run 'Conformance|SelfTest|Adapters' ./kernels/
 
 sanitize:
 	$(MAKE) --no-print-directory -C kernels/csrc sanitize

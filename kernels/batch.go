@@ -15,6 +15,7 @@ type Batch struct {
 	Tables     []int32 // block ids in order of position
 	LogitRows  []int32 // [R] rows whose logits are wanted
 	Targets    []int32 // [R] the token that follows each of them: of programs with a loss
+	Adapters   []int32 // [S] the adapter of each sequence from 1, 0 for none; absent: none for all
 }
 
 // bounds are the values that a program and its limits allow in a batch.
@@ -22,6 +23,7 @@ type bounds struct {
 	Limits
 	vocab, positions int // rows of the embedding tables, -1 without one
 	classes          int // columns of the loss's logits, 0 without a loss
+	adapters         int // that sequences may take
 	cached           bool
 }
 
@@ -48,6 +50,14 @@ func (b *Batch) check(l *bounds) error {
 		if err := within("Targets", b.Targets, l.classes); err != nil {
 			return err
 		}
+	}
+	if b.Adapters != nil {
+		if err := sameLength("Adapters", b.Adapters, s); err != nil {
+			return err
+		}
+	}
+	if err := within("Adapters", b.Adapters, l.adapters+1); err != nil {
+		return err
 	}
 	if err := b.checkTokens(l); err != nil {
 		return err

@@ -35,6 +35,9 @@ type Builder struct {
 	tables  map[string]Value // rotary tables by their arguments
 	weights map[weightKey]Value
 	grads   *gradients // nil unless the program trains
+
+	lowRank     func(w Tensor) LowRank // nil without adapters
+	adapterRows map[Per]Value          // the adapter of each row, by what rows are counted by
 }
 
 type packKey struct {

@@ -10,6 +10,8 @@ import (
 //
 //	out0 [T*k, O] ; in0 x f32 or packed, T rows (i1 = 0: slot t*k+j reads row t) or T*k (i1 = 1)
 //	in1 W [E*O, K] ; in2 bias [E, O] f32 or absent ; in3 ids [T, k] ; i0 k, i2 E, i3 O
+//
+// T may also be the rows of logits. An id of -1 leaves its slot's row as it was.
 var opExpertLinear = register(op{name: "expert_linear", code: 16, ref: expertLinearRef, flops: func(p *Program, in *Instr, _ int) int64 {
 	return 2 * int64(in.I[3]) * int64(p.Operands[in.In[1]].Cols)
 }})
@@ -41,9 +43,11 @@ func expertLinearRef(s *step, in *Instr) {
 // slotsByExpert returns the slots t*k+j of each expert.
 func (s *step) slotsByExpert(in *Instr) [][]int {
 	slots := make([][]int, in.I[2])
-	for t := range s.batch.Tokens {
+	for t := range s.count(in.In[3]) {
 		for j, expert := range s.ids(in.In[3], t) {
-			slots[expert] = append(slots[expert], t*int(in.I[0])+j)
+			if expert >= 0 {
+				slots[expert] = append(slots[expert], t*int(in.I[0])+j)
+			}
 		}
 	}
 	return slots
@@ -62,7 +66,7 @@ func (s *step) expertInput(in *Instr, slot int) int {
 func (b *Builder) ExpertLinear(x, ids Value, w, bias Tensor) Value {
 	o, chosen := *b.at(x), b.at(ids)
 	k := chosen.Cols
-	if len(w.Shape) != 3 || chosen.DType != quant.I32 || o.Per != PerToken || o.Rows != 1 && o.Rows != k {
+	if len(w.Shape) != 3 || chosen.DType != quant.I32 || o.Per != chosen.Per || o.Rows != 1 && o.Rows != k {
 		misfit("expert linear %s %v: of %s with the experts %s",
 			w.Name, w.Shape, b.p.shape(int32(x)), b.p.shape(int32(ids)))
 	}
@@ -70,7 +74,7 @@ func (b *Builder) ExpertLinear(x, ids Value, w, bias Tensor) Value {
 	experts, outs := w.Shape[0], w.Shape[1]
 	weight := b.readable(w)
 	in := reads(b.packFor(x, weight), weight, b.vector("expert linear", bias, experts*outs), ids)
-	y := b.add(Operand{Kind: Activation, Per: PerToken, Rows: k, Cols: outs})
+	y := b.add(Operand{Kind: Activation, Per: o.Per, Rows: k, Cols: outs})
 	perSlot := int32(0)
 	if o.Rows == k {
 		perSlot = 1

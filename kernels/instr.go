@@ -86,6 +86,7 @@ type nativeBatch struct {
 	tokens, positions, slots     uintptr
 	rowStart, seqLen, tableStart uintptr
 	tables, logitRows, targets   uintptr
+	adapters                     uintptr
 }
 
 type runArgs struct {
@@ -164,7 +165,7 @@ type squaresArgs struct {
 }
 
 // abi is INGOT_ABI: the library refuses a caller of another one.
-const abi = 3
+const abi = 4
 
 // nativeErrors are the library's INGOT_ERR_* codes, negated.
 var nativeErrors = [...]string{

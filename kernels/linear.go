@@ -130,8 +130,8 @@ func intSums(w, q []int8) (products, plain int32) {
 	return products, plain
 }
 
-// Linear returns x W^T + bias: x [n, K], w [O, K], bias [O] or absent. x is packed once
-// for all products that read it.
+// Linear returns x W^T + bias: x [n, K], w [O, K], bias [O] or absent, with what w's
+// adapters add (Adapt). x is packed once for all products that read it.
 func (b *Builder) Linear(x Value, w, bias Tensor) Value {
 	if w.Data == nil || len(w.Shape) != 2 {
 		misfit("linear: %s has shape %v, want two dimensions", w.Name, w.Shape)
@@ -141,7 +141,7 @@ func (b *Builder) Linear(x Value, w, bias Tensor) Value {
 	in := reads(b.packFor(x, weight), weight, b.vector("linear", bias, w.Shape[0]))
 	y := b.like(x, w.Shape[0])
 	b.emit(opLinear, Instr{Out: results(y), In: in})
-	return y
+	return b.adapted(x, y, w)
 }
 
 // packFor returns x in the form that meets weight w.

@@ -21,7 +21,8 @@ func (r *Runner) allocateCall() error {
 		taken(&r.owned, &c.arrays.Tokens, l.Tokens), taken(&r.owned, &c.arrays.Positions, l.Tokens),
 		taken(&r.owned, &c.arrays.Slots, l.Tokens), taken(&r.owned, &c.arrays.RowStart, l.Seqs+1),
 		taken(&r.owned, &c.arrays.SeqLen, l.Seqs), taken(&r.owned, &c.arrays.TableStart, l.Seqs+1),
-		taken(&r.owned, &c.arrays.LogitRows, l.LogitRows), taken(&r.owned, &c.arrays.Targets, l.LogitRows), r.growTables(l.Blocks),
+		taken(&r.owned, &c.arrays.LogitRows, l.LogitRows), taken(&r.owned, &c.arrays.Targets, l.LogitRows),
+		taken(&r.owned, &c.arrays.Adapters, l.Seqs), r.growTables(l.Blocks),
 	} {
 		if err != nil {
 			return err
@@ -40,7 +41,7 @@ func (r *Runner) allocateCall() error {
 	*c.batch = nativeBatch{
 		tokens: address(a.Tokens), positions: address(a.Positions), slots: address(a.Slots),
 		rowStart: address(a.RowStart), seqLen: address(a.SeqLen), tableStart: address(a.TableStart),
-		logitRows: address(a.LogitRows), targets: address(a.Targets),
+		logitRows: address(a.LogitRows), targets: address(a.Targets), adapters: address(a.Adapters),
 	}
 	return nil
 }
@@ -102,6 +103,7 @@ func (r *Runner) runNative(b *Batch) error {
 	copy(a.Tables, b.Tables)
 	copy(a.LogitRows, b.LogitRows)
 	copy(a.Targets, b.Targets)
+	clear(a.Adapters[copy(a.Adapters, b.Adapters):len(b.SeqLen)])
 	c.batch.tokensN, c.batch.logitsN, c.batch.seqsN = int32(len(b.Tokens)), int32(len(b.LogitRows)), int32(len(b.SeqLen))
 	c.batch.tables = address(a.Tables)
 	c.args.failed = -1

@@ -43,7 +43,7 @@ func NewRunner(p *Program, t *Table, l Limits) (*Runner, error) {
 
 func newRunner(p *Program, t *Table, l Limits, plan *Plan) (*Runner, error) {
 	r := &Runner{program: p, table: t, bounds: bounds{
-		Limits: l, vocab: p.limitOf(embedTokens), positions: p.limitOf(embedPositions), cached: len(p.Layers) > 0, classes: p.classes(),
+		Limits: l, vocab: p.limitOf(embedTokens), positions: p.limitOf(embedPositions), cached: len(p.Layers) > 0, classes: p.classes(), adapters: p.adapters(),
 	}}
 	if err := r.allocate(plan); err != nil {
 		r.Close()

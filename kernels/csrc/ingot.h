@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define INGOT_ABI 3
+#define INGOT_ABI 4
 #define INGOT_BLOCK_TOKENS 16 /* keys of one KV block; also the f32 lanes of AVX-512 */
 
 /* Storage types: ggml's numbers for weights (quant/dtype.go), and packed activations. */
@@ -43,7 +43,8 @@ enum {
 	INGOT_OP_ATTENTION_DX, INGOT_OP_SINKS_DW, INGOT_OP_ACT_DX, INGOT_OP_GLU_DX,
 	INGOT_OP_SOFTCAP_DX, INGOT_OP_CONCAT, INGOT_OP_ROWS_DX, INGOT_OP_EMBED_DW,
 	INGOT_OP_CROSS_ENTROPY, INGOT_OP_ROUTE_DX, INGOT_OP_EXPERT_DX, INGOT_OP_EXPERT_DW,
-	INGOT_OP_COMBINE_DX, INGOT_OP_POOL_DX, INGOT_OP_SLOT_SUMS, INGOT_OP_ROUND, INGOT_OPS
+	INGOT_OP_COMBINE_DX, INGOT_OP_POOL_DX, INGOT_OP_SLOT_SUMS, INGOT_OP_ROUND,
+	INGOT_OP_ADAPTERS, INGOT_OP_ADAPT, INGOT_OPS
 };
 
 /* An array: weights (FIXED rows), activations (rows = unit count x rows), caches. */
@@ -82,6 +83,7 @@ typedef struct {
 	const int32_t *tables;      /* block ids in order of position */
 	const int32_t *logit_rows;  /* [R] rows whose logits are wanted */
 	const int32_t *targets;     /* [R] the token that follows each, of programs with a loss */
+	const int32_t *adapters;    /* [S] the adapter of each sequence from 1, 0 for none */
 } ingot_batch;
 
 /* One call: run count instructions over the batch. */

@@ -108,22 +108,25 @@ static int64_t expert_id(view ids, int64_t k, int64_t slot) {
 	return ((const int32_t *)(const void *)(ids.data + slot / k * ids.stride))[slot % k];
 }
 
-/* Counting sort of the slots by expert; 0 if an id is out of range. */
+/* Counting sort of the slots that have an expert; 0 if an id is out of range. */
 static int route(const ctx *c, view ids, int64_t k, int64_t experts) {
 	routing r = routing_at(c, experts);
 	int64_t n = ids.n * k;
 	memset(r.start, 0, (size_t)(experts + 1) * 4);
 	for (int64_t s = 0; s < n; s++) {
 		int64_t e = expert_id(ids, k, s);
-		if (e < 0 || e >= experts) return 0;
-		r.start[e + 1]++;
+		if (e < -1 || e >= experts) return 0;
+		if (e >= 0) r.start[e + 1]++;
 	}
 	int32_t active = 0;
 	for (int64_t e = 0; e < experts; e++) {
 		if (r.start[e + 1]) r.active[active++] = (int32_t)e;
 		r.start[e + 1] += r.start[e];
 	}
-	for (int64_t s = 0; s < n; s++) r.slots[r.start[expert_id(ids, k, s)]++] = (int32_t)s;
+	for (int64_t s = 0; s < n; s++) {
+		int64_t e = expert_id(ids, k, s);
+		if (e >= 0) r.slots[r.start[e]++] = (int32_t)s;
+	}
 	for (int64_t e = experts; e > 0; e--) r.start[e] = r.start[e - 1];
 	r.start[0] = 0;
 	*(int32_t *)c->shared = active;
@@ -140,7 +143,7 @@ static int64_t expert_tasks(const ctx *c, const ingot_instr *in) {
 	if (in->in[2] >= 0 && (!is_f32(b) || b.n < experts || b.cols < outs)) return -1;
 	if ((out.n + 2 * experts + 2) * 4 > SHARED_BYTES || !route(c, ids, k, experts)) return -1;
 	int64_t active = routing_at(c, experts).active_n;
-	return active * pieces_of(c, outs, active);
+	return active ? active * pieces_of(c, outs, active) : 0;
 }
 
 static void expert_run(const ctx *c, const ingot_instr *in, int64_t task, void *scratch) {
