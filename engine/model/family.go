@@ -86,6 +86,8 @@ type Options struct {
 	// Context that sequences may reach, which decides between the short and the long
 	// factors of LongRoPE; 0 = as trained.
 	Context int
+	// Adapters, where it is given, returns the adapters of a weight (kernels.Builder.Adapt).
+	Adapters func(w kernels.Tensor) kernels.LowRank
 	// Train, where it is given, makes a program that trains: its output is the loss of each
 	// row of logits (kernels.Training).
 	Train *kernels.Training
@@ -126,6 +128,9 @@ func Load(src quant.Source, o Options) (m *Model, err error) {
 			return nil, fmt.Errorf("a %s model is an encoder: there is no loss of a next token to train it with", f.Arch)
 		}
 		b.Train(*o.Train)
+	}
+	if o.Adapters != nil {
+		b.Adapt(o.Adapters)
 	}
 	b.Output(f.Build(b))
 	if extra := b.unknown(); len(extra) > 0 {

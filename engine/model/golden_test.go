@@ -87,9 +87,10 @@ func (g *golden) values(t *testing.T, name string) []float32 {
 
 // session runs one sequence of a model on one table.
 type session struct {
-	t      *testing.T
-	runner *kernels.Runner
-	length int
+	t        *testing.T
+	runner   *kernels.Runner
+	length   int
+	adapters []int32 // of the one sequence, nil for none
 }
 
 func newSession(t *testing.T, src quant.Source, table *kernels.Table, o model.Options) *session {
@@ -111,7 +112,7 @@ func (s *session) feed(ids ...int32) []float32 {
 	s.t.Helper()
 	n := int32(len(ids))
 	b := &kernels.Batch{Tokens: ids, RowStart: []int32{0, n}, SeqLen: []int32{int32(s.length) + n},
-		TableStart: []int32{0, 8}, Tables: []int32{3, 1, 0, 2, 7, 5, 4, 6}}
+		TableStart: []int32{0, 8}, Tables: []int32{3, 1, 0, 2, 7, 5, 4, 6}, Adapters: s.adapters}
 	for i := range n {
 		p := int32(s.length) + i
 		b.Positions = append(b.Positions, p)

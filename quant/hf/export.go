@@ -151,22 +151,32 @@ func (x *exporter) put(t safetensors.Tensor, p Piece) {
 // head turns with 2i+1) back to Hugging Face's halves (row i with i+d/2), where the
 // Source has them so: rows [heads, d/2, 2] become [heads, 2, d/2].
 func (x *exporter) unpermute(p *Piece, t quant.Tensor) error {
-	if !Permuted(x.family.arch) || x.meta.String(LayoutKey, "") == LayoutHalf {
-		return nil
-	}
-	heads := x.key("attention.head_count")
-	switch {
-	case strings.Contains(t.Name, ".attn_k."):
-		heads = x.meta.Int(x.family.arch+".attention.head_count_kv", heads)
-	case !strings.Contains(t.Name, ".attn_q."):
-		return nil
-	}
-	if heads < 1 || t.Shape[0]%(2*heads) != 0 {
-		return fmt.Errorf("tensor %q has %d rows, which are no %d heads of even size", t.Name, t.Shape[0], heads)
+	heads, err := x.rotaryHeads(t.Name, t.Shape[0])
+	if heads == 0 {
+		return err
 	}
 	dims := []int{heads, 2, t.Shape[0] / heads / 2, t.Elems() / t.Shape[0]}
 	p.Move = relayout.Permute(dims, []int{0, 2, 1, 3}).Inverse()
 	return nil
+}
+
+// rotaryHeads returns how many heads the rows of a tensor have that lie in interleaved
+// pairs, 0 where they do not.
+func (x *exporter) rotaryHeads(name string, rows int) (int, error) {
+	if !Permuted(x.family.arch) || x.meta.String(LayoutKey, "") == LayoutHalf {
+		return 0, nil
+	}
+	heads := x.key("attention.head_count")
+	switch {
+	case strings.Contains(name, ".attn_k."):
+		heads = x.meta.Int(x.family.arch+".attention.head_count_kv", heads)
+	case !strings.Contains(name, ".attn_q."):
+		return 0, nil
+	}
+	if heads < 1 || rows%(2*heads) != 0 {
+		return 0, fmt.Errorf("tensor %q has %d rows, which are no %d heads of even size", name, rows, heads)
+	}
+	return heads, nil
 }
 
 // dtype returns the type of a tensor in the directory: the Export's, but F32 for a
