@@ -37,7 +37,7 @@ func (m *machine) usable() int64 {
 func readMachine(root string) *machine {
 	m := &machine{Processors: runtime.NumCPU(), Threads: runtime.GOMAXPROCS(0)}
 	cpu := table(readText(root, "proc/cpuinfo"), ":")
-	m.CPU, m.Features = cpu["model name"], kernelFeatures(cpu["flags"])
+	m.CPU, m.Features = engine.Processor(root), kernelFeatures(cpu["flags"])
 	memory := table(readText(root, "proc/meminfo"), ":")
 	m.Memory, m.Available = kibibytes(memory["MemTotal"]), kibibytes(memory["MemAvailable"])
 	if n, err := engine.MemoryLimit(root); err == nil && n < m.Memory {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"html"
 	"html/template"
+	"math"
 	"strings"
 )
 
@@ -24,6 +25,8 @@ type Chart struct {
 	XScale *Scale // nil: from 0, as far as the points reach
 	YScale *Scale // Fit makes it
 	Lines  []Line
+	Marks  []Mark
+	Values bool // lines carry their values, which Script shows at the mouse
 }
 
 // Line is a series. Its colour is its number's among the page's series.
@@ -31,8 +34,15 @@ type Line struct {
 	Name   string
 	Colour int
 	Dashed bool
+	Faint  bool
 	Dots   bool // a mark with a label at each point
 	Points []Point
+}
+
+// Mark is a place on the x axis at which something happened.
+type Mark struct {
+	X    float64
+	Text string // shown at the mouse
 }
 
 // Point is a place in a chart.
@@ -53,6 +63,10 @@ func (c *Chart) SVG() template.HTML {
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg viewBox="0 0 %d %d" role="img" aria-label="%s">`, width, height, html.EscapeString(c.Title))
 	c.axes(&b)
+	for _, m := range c.Marks {
+		x := c.px(m.X)
+		fmt.Fprintf(&b, `<line class="mark" x1="%.1f" x2="%.1f" y1="%d" y2="%d"><title>%s</title></line>`, x, x, above, height-low, html.EscapeString(m.Text))
+	}
 	for i := range c.Lines {
 		c.draw(&b, &c.Lines[i])
 	}
@@ -83,17 +97,32 @@ func (c *Chart) draw(b *strings.Builder, l *Line) {
 	if l.Dashed {
 		class += " dashed"
 	}
+	if l.Faint {
+		class += " faint"
+	}
 	var path strings.Builder
 	for i, p := range l.Points {
 		fmt.Fprintf(&path, "%c%.1f %.1f", "ML"[min(i, 1)], c.px(p.X), c.py(p.Y))
 	}
-	fmt.Fprintf(b, `<path class="line %s" d="%s"><title>%s</title></path>`, class, path.String(), html.EscapeString(l.Name))
+	fmt.Fprintf(b, `<path class="line %s" d="%s"%s><title>%s</title></path>`, class, path.String(), c.values(l), html.EscapeString(l.Name))
 	if !l.Dots {
 		return
 	}
 	for _, p := range l.Points {
 		fmt.Fprintf(b, `<circle class="dot %s" cx="%.1f" cy="%.1f" r="4"><title>%s</title></circle>`, class, c.px(p.X), c.py(p.Y), html.EscapeString(p.Text))
 	}
+}
+
+// values is the attribute with a line's values, if it shall have it: x and y in turns.
+func (c *Chart) values(l *Line) string {
+	if !c.Values {
+		return ""
+	}
+	var b strings.Builder
+	for _, p := range l.Points {
+		fmt.Fprintf(&b, " %.6g %.5g", p.X, p.Y)
+	}
+	return fmt.Sprintf(` data-values="%s"`, strings.TrimPrefix(b.String(), " "))
 }
 
 // Colours is how many the style has.
@@ -103,23 +132,36 @@ const Colours = 8
 // a millionth of it is noise.
 const maxDecades = 1e4
 
-// Fit makes the axes hold every point; log draws the y axis logarithmically, where there
-// is something above 0.
-func (c *Chart) Fit(log bool) {
-	highX, lowY, highY := 0.0, 0.0, 0.0
+// Axis says which values an axis shows.
+type Axis int
+
+const (
+	FromZero    Axis = iota
+	Close            // from about the lowest point to the highest
+	Logarithmic      // as Close; from 0 where no point is above it
+)
+
+// Fit makes the axes hold every point.
+func (c *Chart) Fit(y Axis) {
+	highX, lowY, highY := 0.0, math.Inf(1), math.Inf(-1)
+	positive := math.Inf(1) // the lowest above 0
 	for _, l := range c.Lines {
 		for _, p := range l.Points {
-			highX, highY = max(highX, p.X), max(highY, p.Y)
-			if p.Y > 0 && (lowY == 0 || p.Y < lowY) {
-				lowY = p.Y
+			highX, lowY, highY = max(highX, p.X), min(lowY, p.Y), max(highY, p.Y)
+			if p.Y > 0 {
+				positive = min(positive, p.Y)
 			}
 		}
 	}
 	if c.XScale == nil {
-		c.XScale = linear(highX)
+		c.XScale = linear(0, highX)
 	}
-	c.YScale = linear(highY)
-	if log && lowY > 0 {
-		c.YScale = logarithmic(max(lowY, highY/maxDecades), highY)
+	switch {
+	case y == Logarithmic && positive <= highY:
+		c.YScale = logarithmic(max(positive, highY/maxDecades), highY)
+	case y == Close && lowY <= highY:
+		c.YScale = linear(lowY, highY)
+	default:
+		c.YScale = linear(0, max(highY, 0))
 	}
 }

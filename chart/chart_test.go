@@ -2,13 +2,14 @@ package chart
 
 import (
 	"math"
+	"strings"
 	"testing"
 )
 
 // TestPlaces: points lie where their values are.
 func TestPlaces(t *testing.T) {
 	c := &Chart{Lines: []Line{{Points: []Point{{X: 1234, Y: 80}, {X: 2468, Y: 160}}}}}
-	c.Fit(true)
+	c.Fit(Logarithmic)
 	if x, y := c.px(0), c.py(c.YScale.low); x != left || y != height-low {
 		t.Errorf("the origin lies at %v, %v", x, y)
 	}
@@ -19,7 +20,7 @@ func TestPlaces(t *testing.T) {
 
 func TestScales(t *testing.T) {
 	for high, want := range map[float64]float64{0: 1, 0.9: 1, 7: 8, 100: 100, 101: 150, 4321: 5000} {
-		if s := linear(high); math.Abs(s.high-want) > 1e-9 || len(s.ticks) < 3 || s.ticks[len(s.ticks)-1].at > s.high*1.001 {
+		if s := linear(0, high); math.Abs(s.high-want) > 1e-9 || len(s.ticks) < 3 || s.ticks[len(s.ticks)-1].at > s.high*1.001 {
 			t.Errorf("a linear axis for %v ends at %v with %d ticks, want %v", high, s.high, len(s.ticks), want)
 		}
 	}
@@ -29,6 +30,23 @@ func TestScales(t *testing.T) {
 	}
 	if one := logarithmic(10, 10); !(one.low < one.high) {
 		t.Errorf("an axis for 10 alone: %v to %v", one.low, one.high)
+	}
+	for _, within := range []struct {
+		low, high float64
+		log       bool
+		want      string
+	}{{2.1, 9.6, false, "2 4 6 8 10"}, {2.1, 9.6, true, "2 4 6 8 10"}, {0.9, 7, true, "2 4 6 8"}, {3.2101, 3.2149, false, "3.18 3.19 3.2 3.21 3.22"}, {-3, 2, false, "-3 -2 -1 0 1 2"}, {-7, -7, false, "-7.08 -7.06 -7.04 -7.02 -7"}, {5, 5, false, "4.95 4.96 4.97 4.98 4.99 5"}} {
+		s := linear(within.low, within.high)
+		if within.log {
+			s = logarithmic(within.low, within.high)
+		}
+		var texts []string
+		for _, t := range s.ticks {
+			texts = append(texts, t.text)
+		}
+		if got := strings.Join(texts, " "); got != within.want || s.low > within.low || s.high < within.high {
+			t.Errorf("from %v to %v (logarithmic: %v): %v to %v, ticks %s, want %s", within.low, within.high, within.log, s.low, s.high, got, within.want)
+		}
 	}
 	n := Nines()
 	if a, b := n.place(99)-n.place(90), n.place(99.9)-n.place(99); math.Abs(a-b) > 1e-9 || n.place(100) != 1 {

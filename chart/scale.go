@@ -34,18 +34,29 @@ const (
 	largest  = 1e15
 )
 
-// linear returns a scale from 0 to at least high, with ticks at round numbers.
-func linear(high float64) *Scale {
-	if !(high > smallest) {
-		high = 1
+// linear returns a scale that holds low and high, with ticks at round numbers. Values that
+// hardly differ look so.
+func linear(low, high float64) *Scale {
+	low, high = max(low, -largest), min(high, largest)
+	low = min(low, high-max(math.Abs(low), math.Abs(high))/100)
+	if !(high-low > smallest) {
+		low, high = 0, 1
 	}
-	high = min(high, largest)
-	step := roundUp(high / 5)
-	s := &Scale{high: math.Ceil(high/step-1e-9) * step, forward: func(v float64) float64 { return v }}
-	for i := 0; float64(i)*step <= s.high*(1+1e-9); i++ {
-		s.ticks = append(s.ticks, tick{float64(i) * step, Number(float64(i) * step)})
+	step := roundUp((high - low) / 5)
+	first, last := math.Floor(low/step+1e-9), math.Ceil(high/step-1e-9)
+	s := &Scale{low: first * step, high: last * step, forward: func(v float64) float64 { return v }}
+	for i := first; i <= last; i++ {
+		s.ticks = append(s.ticks, tick{i * step, tickText(i*step, step)})
 	}
 	return s
+}
+
+// tickText writes a tick's value with as many digits as tell it from its neighbours.
+func tickText(v, step float64) string {
+	if step < 1 && step < v/100 {
+		return trimmed(v, int(math.Ceil(-math.Log10(step)-1e-9)))
+	}
+	return Number(v)
 }
 
 // roundUp returns the next of 1, 2, 5, 10, ... times a power of ten.
@@ -60,13 +71,18 @@ func roundUp(v float64) float64 {
 }
 
 // logarithmic returns a scale that holds low and high, both more than 0, with ticks at
-// 1, 2 and 5 times powers of ten; over many decades at the powers alone.
+// 1, 2 and 5 times powers of ten; over many decades at the powers alone, within one at
+// the round numbers of a linear scale.
 func logarithmic(low, high float64) *Scale {
 	low, high = min(max(low, smallest), largest), min(max(high, smallest), largest)
-	s := &Scale{low: roundDown(low), high: roundUp(high), forward: math.Log10}
-	if s.high <= s.low {
-		s.high = 10 * s.low
+	if high/low < 10 {
+		s := linear(low, high)
+		if s.forward = math.Log10; s.low <= 0 {
+			s.low, s.ticks = low, s.ticks[1:]
+		}
+		return s
 	}
+	s := &Scale{low: roundDown(low), high: roundUp(high), forward: math.Log10}
 	many := math.Log10(s.high/s.low) > 3
 	for v := s.low; v <= s.high*(1+1e-9); v = roundUp(v * 1.01) {
 		if exponent := math.Log10(v); !many || math.Abs(exponent-math.Round(exponent)) < 1e-9 {

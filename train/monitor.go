@@ -13,15 +13,8 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"github.com/ingot-llm/ingot/engine/cli"
+	"github.com/ingot-llm/ingot/train/board"
 )
-
-// evaluation is what a model was worth at a step.
-type evaluation struct {
-	Step        int     `json:"step"`
-	Loss        float64 `json:"valid_loss,omitempty"` // nats for each target
-	BitsPerByte float64 `json:"valid_bits_per_byte,omitempty"`
-	Sample      string  `json:"sample"`
-}
 
 // record is a step's line in the log.
 type record struct {
@@ -39,8 +32,9 @@ type monitor struct {
 	lines    *json.Encoder
 	log      *slog.Logger
 	bar      *progressbar.ProgressBar
+	dir      string
 	estimate estimate
-	steps    int
+	from, of int // steps
 	start    time.Time
 	last     time.Time // end of the last step
 	next     time.Time // when a log line is due
@@ -48,25 +42,56 @@ type monitor struct {
 
 const logEvery = 10 * time.Second
 
-func newMonitor(out io.Writer, dir string, e estimate, steps int) (*monitor, error) {
+func newMonitor(out io.Writer, dir string, e estimate, begun board.Start) (*monitor, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("cannot make the run's folder: %w", err)
 	}
-	file, err := os.OpenFile(filepath.Join(dir, "log.jsonl"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	file, err := openLog(filepath.Join(dir, board.LogName))
 	if err != nil {
 		return nil, fmt.Errorf("cannot write the log: %w", err)
 	}
-	m := &monitor{out: out, file: file, lines: json.NewEncoder(file), log: cli.Logger(out), estimate: e, steps: steps}
+	m := &monitor{out: out, file: file, lines: json.NewEncoder(file), log: cli.Logger(out), dir: dir, estimate: e, from: begun.From, of: begun.Steps}
 	m.start = time.Now()
 	m.last, m.next = m.start, m.start.Add(logEvery)
 	if cli.IsTerminal(out) {
-		m.bar = progressbar.NewOptions(steps, progressbar.OptionSetWriter(out), progressbar.OptionShowCount(),
+		m.bar = progressbar.NewOptions(m.of, progressbar.OptionSetWriter(out), progressbar.OptionShowCount(),
 			progressbar.OptionSetPredictTime(true), progressbar.OptionFullWidth(), progressbar.OptionThrottle(100*time.Millisecond))
 	}
-	return m, nil
+	return m, m.write(map[string]board.Start{"run": begun})
 }
 
-func (m *monitor) close() error { return m.file.Close() }
+// openLog opens the log for another process's lines. What a process that was killed left
+// of its last line becomes a line of its own.
+func openLog(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	last := []byte{'\n'}
+	if info, err := file.Stat(); err == nil && info.Size() > 0 {
+		_, err = file.ReadAt(last, info.Size()-1)
+		if err == nil && last[0] != '\n' {
+			_, err = file.WriteString("\n")
+		}
+		if err != nil {
+			file.Close()
+			return nil, err
+		}
+	}
+	return file, nil
+}
+
+// close ends the log and makes the report of what it holds.
+func (m *monitor) close() error {
+	if err := m.file.Close(); err != nil {
+		return fmt.Errorf("cannot write the log: %w", err)
+	}
+	path, err := board.WriteReport(m.dir)
+	if path != "" {
+		m.log.Info("report", "file", path)
+	}
+	return err
+}
 
 // step notes a step that has just ended.
 func (m *monitor) step(r StepResult) error {
@@ -89,17 +114,17 @@ func (m *monitor) show(now time.Time, r record) {
 		_ = m.bar.Set(r.Step) // a terminal that is gone is no reason to stop
 		return
 	}
-	if now.Before(m.next) && r.Step < m.steps {
+	if now.Before(m.next) && r.Step < m.of {
 		return
 	}
 	m.next = now.Add(logEvery)
-	left := time.Duration(float64(now.Sub(m.start)) / float64(r.Step) * float64(m.steps-r.Step))
-	m.log.Info("training", "step", r.Step, "of", m.steps, "loss", fmt.Sprintf("%.4f", r.Loss), "tok_s", int(r.TokensPerSecond),
+	left := time.Duration(float64(now.Sub(m.start)) / float64(r.Step-m.from) * float64(m.of-r.Step))
+	m.log.Info("training", "step", r.Step, "of", m.of, "loss", fmt.Sprintf("%.4f", r.Loss), "tok_s", int(r.TokensPerSecond),
 		"mfu", fmt.Sprintf("%.2f", r.MFU), "norm", fmt.Sprintf("%.3f", r.Norm), "lr_share", fmt.Sprintf("%.3f", r.Share), "left", left.Round(time.Second))
 }
 
 // evaluation notes and shows an evaluation, whose time does not count as a step's.
-func (m *monitor) evaluation(e evaluation) error {
+func (m *monitor) evaluation(e board.Evaluation) error {
 	if m.bar != nil {
 		_ = m.bar.Clear()
 	}

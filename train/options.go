@@ -51,7 +51,8 @@ const runHelp = `--data is a folder of train data or a shard; several are mixed 
 
 OUT/checkpoints gets the state every --save-every steps, and when the run is
 interrupted (Ctrl-C): the same command goes on from there, bit for bit.
-OUT/log.jsonl gets a line a step. OUT/model is, at the end, a Hugging Face model
+OUT/log.jsonl gets a line a step, and OUT/report.html at the end, however it comes,
+the curves, samples and settings on one page. OUT/model is, at the end, a Hugging Face model
 directory that ingot serve and transformers load. Every flag is also a setting of the
 YAML file --config and an environment variable INGOT_NAME.`
 

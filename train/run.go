@@ -19,6 +19,7 @@ import (
 	checkpoints "github.com/ingot-llm/ingot/quant/checkpoint"
 	"github.com/ingot-llm/ingot/quant/convert"
 	"github.com/ingot-llm/ingot/quant/hf"
+	"github.com/ingot-llm/ingot/train/board"
 	"github.com/ingot-llm/ingot/train/checkpoint"
 	"github.com/ingot-llm/ingot/train/loader"
 	"github.com/ingot-llm/ingot/train/optim"
@@ -208,12 +209,13 @@ func (r *run) openTrainer(cmd *cobra.Command) (err error) {
 		}
 	}
 	r.estimate = r.makeEstimate()
-	if !r.onlyEstimate {
-		if err := r.resumeLatest(); err != nil {
-			return err
-		}
+	if r.onlyEstimate {
+		return nil
 	}
-	r.monitor, err = newMonitor(cmd.ErrOrStderr(), r.out, r.estimate, r.steps)
+	if err := r.resumeLatest(); err != nil {
+		return err
+	}
+	r.monitor, err = newMonitor(cmd.ErrOrStderr(), r.out, r.estimate, r.start(cmd))
 	return err
 }
 
@@ -261,7 +263,7 @@ func (r *run) train(ctx context.Context) error {
 
 // pause evaluates and saves where it is time.
 func (r *run) pause(ctx context.Context) error {
-	var e evaluation
+	var e board.Evaluation
 	if r.due(r.evalEvery) {
 		var err error
 		if e, err = r.evaluate(ctx); err != nil && ctx.Err() == nil {
@@ -277,7 +279,7 @@ func (r *run) pause(ctx context.Context) error {
 // due reports whether what happens every so many steps, and at the end, happens now.
 func (r *run) due(every int) bool { return r.step == r.steps || every > 0 && r.step%every == 0 }
 
-func (r *run) evaluate(ctx context.Context) (e evaluation, err error) {
+func (r *run) evaluate(ctx context.Context) (e board.Evaluation, err error) {
 	e.Step = r.step
 	if r.valid != nil {
 		if e.Loss, e.BitsPerByte, err = r.valid.measure(); err != nil {
@@ -301,7 +303,9 @@ func (r *run) export(ctx context.Context) (string, error) {
 
 func (r *run) close() {
 	if r.monitor != nil {
-		_ = r.monitor.close()
+		if err := r.monitor.close(); err != nil {
+			r.log.Warn("closing the run", "error", err)
+		}
 	}
 	if r.store != nil {
 		_ = r.store.Close()

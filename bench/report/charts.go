@@ -49,7 +49,7 @@ func tradeoffs(files []File) (out []*chart.Chart) {
 				c.Lines = append(c.Lines, tradeoff(runs, i, high, of.of))
 			}
 		}
-		c.Fit(true)
+		c.Fit(chart.Logarithmic)
 		out = append(out, c)
 	}
 	return out
@@ -89,7 +89,7 @@ func percentiles(all []series) (out []*chart.Chart) {
 			}
 			c.Lines = append(c.Lines, l)
 		}
-		c.Fit(true)
+		c.Fit(chart.Logarithmic)
 		out = append(out, c)
 	}
 	return out
@@ -99,13 +99,13 @@ func percentiles(all []series) (out []*chart.Chart) {
 func timelines(all []series) (out []*chart.Chart) {
 	for _, of := range []struct {
 		name, y string
-		log     bool
+		axis    chart.Axis
 		value   func(s *load.Second) (float64, bool)
 	}{
-		{"Output", "tokens/s", false, func(s *load.Second) (float64, bool) { return float64(s.Tokens), true }},
-		{"Requests under way", "requests", false, func(s *load.Second) (float64, bool) { return float64(s.InFlight), true }},
-		{"Time to first token, p50 of each second", "ms", true, func(s *load.Second) (float64, bool) { return millis(s.TimeToFirst), s.TimeToFirst > 0 }},
-		{"Longest gap between tokens in each second", "ms", true, func(s *load.Second) (float64, bool) { return millis(s.LongestGap), s.LongestGap > 0 }},
+		{"Output", "tokens/s", chart.FromZero, func(s *load.Second) (float64, bool) { return float64(s.Tokens), true }},
+		{"Requests under way", "requests", chart.FromZero, func(s *load.Second) (float64, bool) { return float64(s.InFlight), true }},
+		{"Time to first token, p50 of each second", "ms", chart.Logarithmic, func(s *load.Second) (float64, bool) { return millis(s.TimeToFirst), s.TimeToFirst > 0 }},
+		{"Longest gap between tokens in each second", "ms", chart.Logarithmic, func(s *load.Second) (float64, bool) { return millis(s.LongestGap), s.LongestGap > 0 }},
 	} {
 		c := &chart.Chart{Title: of.name, X: "seconds", Y: of.y}
 		for _, s := range all {
@@ -117,7 +117,7 @@ func timelines(all []series) (out []*chart.Chart) {
 			}
 			c.Lines = append(c.Lines, l)
 		}
-		c.Fit(of.log)
+		c.Fit(of.axis)
 		out = append(out, c)
 	}
 	return out
@@ -144,7 +144,7 @@ func metrics(all []series) (out []*chart.Chart) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
-		byName[name].Fit(false)
+		byName[name].Fit(chart.FromZero)
 		out = append(out, byName[name])
 	}
 	return out[:min(len(out), maxMetrics)]
