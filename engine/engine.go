@@ -36,6 +36,8 @@ type Config struct {
 	// Table reads the logits, with its threads; nil = the reference. It stays open until Close.
 	Table *kernels.Table
 	Sched sched.Config
+	// Adapters are the names of the adapters that the model has, in order.
+	Adapters []string
 	// MaxStep bounds how long a step may take in which sequences get tokens while prompts are
 	// computed: the part of the prompts is cut so that it is foreseen to keep to it. 0 = 75 ms
 	// or, where that is more, twice as long as the step takes without them.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ingot-llm/ingot/engine/chat"
+	"github.com/ingot-llm/ingot/engine/lora"
 	"github.com/ingot-llm/ingot/engine/model"
 	"github.com/ingot-llm/ingot/engine/sample"
 	"github.com/ingot-llm/ingot/engine/sched"
@@ -34,6 +35,7 @@ type Info struct {
 	BlockTokens, Blocks int
 	Memory              MemoryPlan
 	DefaultSampling     sample.Params
+	Adapters            []string // names that requests may ask for
 }
 
 // opened is everything that Open has made, in the order it is taken down.
@@ -42,6 +44,7 @@ type opened struct {
 	source  quant.Source
 	library *kernels.Library
 	table   *kernels.Table
+	stack   *lora.Stack // of adapters, nil without
 	model   *model.Model
 	runner  *runner
 	tok     *tokenizer.Tokenizer
@@ -54,6 +57,9 @@ func (o *opened) close() error {
 	}
 	if o.model != nil {
 		o.model.Program.Close()
+	}
+	if o.stack != nil {
+		o.stack.Close()
 	}
 	if o.library != nil {
 		o.library.Close()
@@ -106,7 +112,7 @@ func (m *opened) open(o Options, log *slog.Logger) (*Config, error) {
 	m.describe(&o)
 	return &Config{
 		Model: m.runner, Tokenizer: m.tok, Table: m.table, EndTokens: m.tok.EOGs(), Log: log,
-		MaxStep: time.Duration(o.MaxStepMS) * time.Millisecond,
+		MaxStep: time.Duration(o.MaxStepMS) * time.Millisecond, Adapters: m.info.Adapters,
 		Sched: sched.Config{
 			MaxSeqs: o.MaxSeqs, MaxBatchTokens: o.BatchTokens, ChunkTokens: o.ChunkTokens, MaxContext: o.Context,
 			MaxWaiting: o.MaxWaiting, PromptLogitRows: promptLogitRows, Blocks: blocks, Model: m.info.ID,
@@ -154,7 +160,11 @@ func (m *opened) load(o *Options) (err error) {
 	if err != nil {
 		return err
 	}
-	if m.model, err = model.Load(m.source, model.Options{Activations: act, KV: kvType, Context: o.Context}); err != nil {
+	build := model.Options{Activations: act, KV: kvType, Context: o.Context}
+	if build.Adapters, err = m.openAdapters(o); err != nil {
+		return err
+	}
+	if m.model, err = model.Load(m.source, build); err != nil {
 		return err
 	}
 	if placement, err = m.model.Place(m.source, placement, m.table, m.library, o.Memory); err != nil {
@@ -186,6 +196,9 @@ func (m *opened) plan(o *Options, log *slog.Logger) (kernels.Limits, error) {
 	p := MemoryPlan{Limit: o.Memory, Block: int64(m.model.Program.BlockBytes())}
 	for _, t := range m.source.Infos() {
 		p.Weights += int64(t.DType.RowBytes(t.Cols())) * int64(t.Rows())
+	}
+	if m.stack != nil {
+		p.Weights += m.stack.Bytes()
 	}
 	p.Activation = int64(m.model.Program.Plan(limits, m.table).ArenaBytes)
 	need := kv.Blocks(o.Context)

@@ -27,6 +27,9 @@ type Options struct {
 	MaxWaiting  int    // requests waiting for their first step
 	Memory      int64  // bytes that the process may use, 0 = the machine's or cgroup's limit
 	KVMemory    int64  // bytes of KV cache at most, 0 = what is left
+
+	LoRA     []string  // adapters to open: name=folder, or a folder that gives the name
+	Adapters []Adapter // adapters that are open, before those of LoRA
 }
 
 // Defaults of Options: a chunk of 512 tokens keeps the matrix products efficient; 64
@@ -41,6 +44,7 @@ const (
 
 // AddFlags registers a flag for every option but Model.
 func (o *Options) AddFlags(fs *pflag.FlagSet) {
+	fs.StringArrayVar(&o.LoRA, "lora", nil, "adapter to serve beside the model, under a name of its own: `name=folder` in PEFT's format; may be repeated")
 	fs.StringVar(&o.Table, "table", "auto", "kernel table: auto, or one that ingot doctor lists")
 	fs.StringVar(&o.Weights, "weights", string(model.PlaceAuto), model.PlacementUsage)
 	fs.IntVar(&o.Threads, "threads", 0, "threads that compute (default: all cores)")

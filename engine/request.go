@@ -120,4 +120,5 @@ type Request struct {
 	Priority  int    // lower is sooner
 	Key       string // whom the tokens are charged to: an API key's name
 	Salt      string // prefix-cache isolation: only equal salts share
+	Adapter   string // name of the adapter that the model goes with, "" for none
 }

@@ -15,7 +15,7 @@ type runner struct {
 func (r *runner) Run(b *batch.Batch) error {
 	r.in = kernels.Batch{
 		Tokens: b.Tokens, Positions: b.Positions, Slots: b.Slots, RowStart: b.RowStart, SeqLen: b.SeqLen,
-		TableStart: b.TableStart, Tables: b.Tables, LogitRows: b.LogitRows,
+		TableStart: b.TableStart, Tables: b.Tables, LogitRows: b.LogitRows, Adapters: b.Adapters,
 	}
 	return r.Runner.Run(&r.in)
 }

@@ -14,6 +14,7 @@ import (
 // task is a request inside the engine; the loop owns it once it is admitted.
 type task struct {
 	id        uint64
+	adapter   int32 // number of the request's, 0 for none
 	req       Request
 	stream    *Stream
 	seqs      []sequence
@@ -42,7 +43,7 @@ func (e *Engine) newTask(r Request) (*task, error) {
 	if err := e.check(&r); err != nil {
 		return nil, &InvalidError{err}
 	}
-	t := &task{id: e.nextID.Add(1), req: r, seqs: make([]sequence, r.N), open: r.N}
+	t := &task{id: e.nextID.Add(1), adapter: e.adapter(r.Adapter), req: r, seqs: make([]sequence, r.N), open: r.N}
 	t.stream = NewStream(r.N, func() { e.cancel(t) })
 	t.stream.resume = func() { e.do(func() { e.sched.Hold(t.id, false) }) }
 	for i := range t.seqs {
@@ -77,6 +78,8 @@ func (e *Engine) check(r *Request) error {
 		return fmt.Errorf("n is %d, want at least 1", r.N)
 	case r.ScoreFrom < 0 || r.ScoreFrom >= len(r.Prompt):
 		return fmt.Errorf("the prompt is to be scored from token %d, but it has %d", r.ScoreFrom, len(r.Prompt))
+	case r.Adapter != "" && e.adapter(r.Adapter) == 0:
+		return fmt.Errorf("there is no adapter %q", r.Adapter)
 	case r.MaxTokens < 0:
 		return fmt.Errorf("max_tokens is %d, want at least 0", r.MaxTokens)
 	}
@@ -92,7 +95,7 @@ func (e *Engine) check(r *Request) error {
 func (t *task) schedule() sched.Request {
 	return sched.Request{
 		ID: t.id, Key: t.req.Key, Priority: t.req.Priority, Prompt: t.req.Prompt,
-		MaxTokens: t.req.MaxTokens, N: t.req.N, Salt: t.req.Salt,
+		MaxTokens: t.req.MaxTokens, N: t.req.N, Salt: t.req.Salt, Adapter: t.adapter,
 		PromptLogits: t.prompt != nil, LogitsFrom: max(t.req.ScoreFrom-1, 0),
 	}
 }

@@ -51,7 +51,7 @@ func (b *Batch) check(l *bounds) error {
 			return err
 		}
 	}
-	if b.Adapters != nil {
+	if len(b.Adapters) > 0 {
 		if err := sameLength("Adapters", b.Adapters, s); err != nil {
 			return err
 		}

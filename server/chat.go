@@ -54,9 +54,6 @@ func (s *Server) planChat(b *body, key string) (*chatAnswer, engine.Request, *Er
 	a := &chatAnswer{generation: s.newGeneration("chatcmpl-", b)}
 	req, err := s.request(b, key)
 	if err == nil {
-		err = s.checkModel(b)
-	}
-	if err == nil {
 		a.stream, a.options, err = s.streamOptions(b)
 	}
 	if err == nil {
@@ -291,7 +288,7 @@ func (a *chatAnswer) gather(ev *engine.Event) {
 
 // whole implements gatherer.
 func (a *chatAnswer) whole() []byte {
-	dst := appendHead(make([]byte, 0, 1024), a.id, "chat.completion", a.server.names[0], a.created)
+	dst := appendHead(make([]byte, 0, 1024), a.id, "chat.completion", a.model, a.created)
 	for i := range a.choices {
 		if i > 0 {
 			dst = append(dst, ',')

@@ -48,6 +48,7 @@ Another address than loopback needs API keys: INGOT_API_KEYS=name:secret, or a f
 SIGTERM drains: running answers are finished first, a second signal ends at once.`,
 		Example: `  ingot serve
   ingot serve --model model.gguf
+  ingot serve --model model.gguf --lora poet=adapters/poet --lora clerk=adapters/clerk
   ingot serve --model model.gguf --max-seqs 16 --context 4096 --kv-type q8_0
   INGOT_API_KEYS=alice:secret ingot serve --model model.gguf --listen 0.0.0.0:8080
   curl http://127.0.0.1:8080/v1/completions -d '{"prompt": "Once upon a time", "max_tokens": 50}'`,

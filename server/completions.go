@@ -51,9 +51,6 @@ func (s *Server) planCompletion(b *body, key string) (*textAnswer, []engine.Requ
 	a := &textAnswer{generation: s.newGeneration("cmpl-", b), logprobs: -1, echo: b.boolean("echo")}
 	req, err := s.request(b, key)
 	if err == nil {
-		err = s.checkModel(b)
-	}
-	if err == nil {
 		err = can(s.model.Info.Generates, "generate text")
 	}
 	if err == nil {
@@ -189,7 +186,7 @@ func (a *textAnswer) gather(ev *engine.Event) { a.take(ev) }
 
 // whole implements gatherer.
 func (a *textAnswer) whole() []byte {
-	dst := appendHead(nil, a.id, "text_completion", a.server.names[0], a.created)
+	dst := appendHead(nil, a.id, "text_completion", a.model, a.created)
 	for i := range a.choices {
 		if i > 0 {
 			dst = append(dst, ',')

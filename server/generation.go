@@ -12,6 +12,7 @@ type generation struct {
 	server  *Server
 	job     *job
 	id      string
+	model   string // what the answer calls it
 	created time.Time
 	stream  bool
 	options streamOptions
@@ -20,7 +21,7 @@ type generation struct {
 }
 
 func (s *Server) newGeneration(prefix string, b *body) generation {
-	return generation{server: s, id: prefix + s.newID(), created: s.now(), ids: b.boolean("return_token_ids")}
+	return generation{server: s, model: s.shown(b.text("model")), id: prefix + s.newID(), created: s.now(), ids: b.boolean("return_token_ids")}
 }
 
 // encoder turns events into the answer, streamed or whole.
@@ -39,7 +40,7 @@ func (s *Server) generate(ctx *fasthttp.RequestCtx, a *generation, enc encoder, 
 	}
 	a.job = j
 	if a.stream {
-		a.frame = newChunkFrame(a.id, object, s.names[0], a.created, a.options)
+		a.frame = newChunkFrame(a.id, object, a.model, a.created, a.options)
 		s.startStream(ctx, j, enc)
 		return
 	}

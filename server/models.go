@@ -1,6 +1,11 @@
 package server
 
-import "github.com/valyala/fasthttp"
+import (
+	"fmt"
+	"slices"
+
+	"github.com/valyala/fasthttp"
+)
 
 // modelCard describes a name of the model as OpenAI does, with vLLM's max_model_len and
 // our own facts beside.
@@ -10,6 +15,7 @@ type modelCard struct {
 	Created     int64     `json:"created"`
 	OwnedBy     string    `json:"owned_by"`
 	MaxModelLen int       `json:"max_model_len"`
+	Parent      string    `json:"parent,omitempty"` // of an adapter: the model
 	Meta        modelMeta `json:"meta"`
 }
 
@@ -27,17 +33,42 @@ type modelMeta struct {
 
 func (s *Server) card(name string) modelCard {
 	i := &s.model.Info
-	return modelCard{ID: name, Object: "model", Created: i.Created.Unix(), OwnedBy: "ingot", MaxModelLen: i.Context,
+	parent := ""
+	if s.adapters[name] != "" {
+		parent = s.names[0]
+	}
+	return modelCard{ID: name, Object: "model", Created: i.Created.Unix(), OwnedBy: "ingot", MaxModelLen: i.Context, Parent: parent,
 		Meta: modelMeta{i.Arch, i.Type, i.Parameters, i.Vocab, i.EmbeddingDim, i.Table, s.model.Chat != nil, i.Generates, i.Embeds}}
 }
 
-// listModels answers GET /v1/models: one model, under each of its names.
+// nameAdapters gives each adapter its name, which no other may have.
+func (s *Server) nameAdapters() error {
+	s.adapters = map[string]string{}
+	for _, name := range s.model.Info.Adapters {
+		if s.serves(name) {
+			return fmt.Errorf("two models have the name %q: give the adapter another one (--lora name=folder)", name)
+		}
+		s.adapters[name] = name
+	}
+	return nil
+}
+
+// shown returns what an answer to a request for name calls its model.
+func (s *Server) shown(name string) string {
+	if s.adapters[name] != "" {
+		return name
+	}
+	return s.names[0]
+}
+
+// listModels answers GET /v1/models: one model, under each of its names and with each of its
+// adapters.
 func (s *Server) listModels(ctx *fasthttp.RequestCtx) {
 	list := struct {
 		Object string      `json:"object"`
 		Data   []modelCard `json:"data"`
 	}{Object: "list"}
-	for _, name := range s.names {
+	for _, name := range slices.Concat(s.names, s.model.Info.Adapters) {
 		list.Data = append(list.Data, s.card(name))
 	}
 	marshal(ctx, list)

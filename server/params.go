@@ -22,7 +22,11 @@ func (s *Server) request(b *body, key string) (engine.Request, *Error) {
 		// Timing must not tell one key what another one asked.
 		Salt: key + "\x00" + b.text("cache_salt"),
 	}
-	var err *Error
+	err := s.checkModel(b)
+	if err != nil {
+		return r, err
+	}
+	r.Adapter = s.adapters[b.text("model")]
 	r.Sampling, err = s.sampling(b)
 	return r, err
 }
@@ -126,7 +130,7 @@ func (s *Server) streamOptions(b *body) (stream bool, o streamOptions, err *Erro
 	return stream, o, nil
 }
 
-// checkModel refuses names that are not the served model's.
+// checkModel refuses names that are neither the served model's nor an adapter's.
 func (s *Server) checkModel(b *body) *Error {
 	if !b.has("model") || s.serves(b.text("model")) {
 		return nil
@@ -135,12 +139,7 @@ func (s *Server) checkModel(b *body) *Error {
 }
 
 func (s *Server) serves(name string) bool {
-	for _, have := range s.names {
-		if have == name {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(s.names, name) || s.adapters[name] != ""
 }
 
 func modelNotFound(name string) *Error {

@@ -40,6 +40,7 @@ type Batch struct {
 	TableStart []int32        // [S+1] start of each run's block table in Tables
 	Tables     []int32        // block numbers; a run's table covers its SeqLen keys
 	Seqs       []Seq          // [S] whose run it is
+	Adapters   []int32        // [S] the run's adapter from 1, 0 for none; empty: none for all
 	LogitRows  []int32        // [R] rows whose logits are needed
 	LogitSeq   []int32        // [R] index into Seqs of each such row
 	Samples    []Sample       // tokens to draw, each answered by one Commit
@@ -58,6 +59,7 @@ func New(rows, seqs, tables int) *Batch {
 		TableStart: append(make([]int32, 0, seqs+1), 0),
 		Tables:     make([]int32, 0, tables),
 		Seqs:       make([]Seq, 0, seqs),
+		Adapters:   make([]int32, 0, seqs),
 		LogitRows:  make([]int32, 0, rows),
 		LogitSeq:   make([]int32, 0, rows),
 		Samples:    make([]Sample, 0, seqs),
@@ -70,6 +72,6 @@ func (b *Batch) Reset() {
 	b.Tokens, b.Positions, b.Slots = b.Tokens[:0], b.Positions[:0], b.Slots[:0]
 	b.RowStart, b.SeqLen = b.RowStart[:1], b.SeqLen[:0]
 	b.TableStart, b.Tables = b.TableStart[:1], b.Tables[:0]
-	b.Seqs, b.LogitRows, b.LogitSeq = b.Seqs[:0], b.LogitRows[:0], b.LogitSeq[:0]
+	b.Seqs, b.Adapters, b.LogitRows, b.LogitSeq = b.Seqs[:0], b.Adapters[:0], b.LogitRows[:0], b.LogitSeq[:0]
 	b.Samples, b.Copies = b.Samples[:0], b.Copies[:0]
 }

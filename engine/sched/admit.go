@@ -1,6 +1,8 @@
 package sched
 
 import (
+	"strconv"
+
 	"fmt"
 
 	"github.com/ingot-llm/ingot/kv"
@@ -62,7 +64,7 @@ func (s *Scheduler) servable(q *seq) bool {
 func (s *Scheduler) lookup(q *seq) kv.Prefix {
 	if q.chain == nil {
 		r := q.req
-		q.chain = kv.NewChain(kv.Root(s.cfg.Model, r.Adapter, r.Salt), len(r.Prompt)+r.MaxTokens)
+		q.chain = kv.NewChain(kv.Root(s.cfg.Model, strconv.Itoa(int(r.Adapter)), r.Salt), len(r.Prompt)+r.MaxTokens)
 	}
 	q.chain.Extend(q.tokens)
 	f := s.pool.Lookup(s.found, q.chain, q.tokens, q.reusable())

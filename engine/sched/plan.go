@@ -59,6 +59,7 @@ func (s *Scheduler) run(q *seq, n int) {
 	b.TableStart = append(b.TableStart, int32(len(b.Tables)))
 	b.SeqLen = append(b.SeqLen, int32(end))
 	b.Seqs = append(b.Seqs, q.id())
+	b.Adapters = append(b.Adapters, q.req.Adapter)
 	q.planned = n
 	if end == len(q.tokens) {
 		s.ask(q)

@@ -23,7 +23,7 @@ type Request struct {
 	Prompt    []int32 // at least one token id; not to be changed until the request ends
 	MaxTokens int     // generated tokens for each continuation; 0 computes the prompt only
 	N         int     // continuations, at least 1
-	Adapter   string  // part of the cache's name, "" for none
+	Adapter   int32   // its number from 1, 0 for none; part of the cache's name
 	Salt      string  // part of the cache's name: the tenant whose cache may be shared
 
 	// PromptLogits asks for the logits of every prompt row from LogitsFrom on, each in exactly

@@ -62,7 +62,7 @@ func (w *world) add(r Request) error {
 		return err
 	}
 	h := fnv.New64a()
-	fmt.Fprintf(h, "%q %q", r.Adapter, r.Salt)
+	fmt.Fprintf(h, "%d %q", r.Adapter, r.Salt)
 	sh := &shadow{Request: r, root: h.Sum64(), left: r.N, added: w.step, logits: r.LogitsFrom, tokens: make([][]int32, r.N)}
 	for i := range sh.tokens {
 		sh.tokens[i] = append([]int32(nil), r.Prompt...)
@@ -332,7 +332,7 @@ func (w *world) randomRequest() Request {
 		r.Priority = w.rng.IntN(5) - 2
 	}
 	if w.rng.IntN(6) == 0 {
-		r.Salt, r.Adapter = string(rune('a'+w.rng.IntN(2))), string(rune('a'+w.rng.IntN(2)))
+		r.Salt, r.Adapter = string(rune('a'+w.rng.IntN(2))), int32(w.rng.IntN(2))
 	}
 	r.PromptLogits = w.rng.IntN(8) == 0
 	family := int32(w.rng.IntN(3))
