@@ -15,6 +15,11 @@ import (
 //go:embed style.css
 var style string
 
+// Script shows the values of charts that carry them at the mouse or finger.
+//
+//go:embed values.js
+var Script string
+
 // Style is the style sheet of a page with charts, tables and legends.
 var Style = template.CSS(style)
 
@@ -61,7 +66,11 @@ const (
 // dark.
 func (c *Chart) SVG() template.HTML {
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg viewBox="0 0 %d %d" role="img" aria-label="%s">`, width, height, html.EscapeString(c.Title))
+	fmt.Fprintf(&b, `<svg viewBox="0 0 %d %d" role="img" aria-label="%s"`, width, height, html.EscapeString(c.Title))
+	if c.Values {
+		fmt.Fprintf(&b, ` data-x="%s" data-top="%d" data-bottom="%d"`, html.EscapeString(c.X), above, height-low)
+	}
+	b.WriteByte('>')
 	c.axes(&b)
 	for _, m := range c.Marks {
 		x := c.px(m.X)
@@ -154,14 +163,14 @@ func (c *Chart) Fit(y Axis) {
 		}
 	}
 	if c.XScale == nil {
-		c.XScale = linear(0, highX)
+		c.XScale = Linear(0, highX)
 	}
 	switch {
 	case y == Logarithmic && positive <= highY:
 		c.YScale = logarithmic(max(positive, highY/maxDecades), highY)
 	case y == Close && lowY <= highY:
-		c.YScale = linear(lowY, highY)
+		c.YScale = Linear(lowY, highY)
 	default:
-		c.YScale = linear(0, max(highY, 0))
+		c.YScale = Linear(0, max(highY, 0))
 	}
 }

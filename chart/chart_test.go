@@ -20,7 +20,7 @@ func TestPlaces(t *testing.T) {
 
 func TestScales(t *testing.T) {
 	for high, want := range map[float64]float64{0: 1, 0.9: 1, 7: 8, 100: 100, 101: 150, 4321: 5000} {
-		if s := linear(0, high); math.Abs(s.high-want) > 1e-9 || len(s.ticks) < 3 || s.ticks[len(s.ticks)-1].at > s.high*1.001 {
+		if s := Linear(0, high); math.Abs(s.high-want) > 1e-9 || len(s.ticks) < 3 || s.ticks[len(s.ticks)-1].at > s.high*1.001 {
 			t.Errorf("a linear axis for %v ends at %v with %d ticks, want %v", high, s.high, len(s.ticks), want)
 		}
 	}
@@ -36,7 +36,7 @@ func TestScales(t *testing.T) {
 		log       bool
 		want      string
 	}{{2.1, 9.6, false, "2 4 6 8 10"}, {2.1, 9.6, true, "2 4 6 8 10"}, {0.9, 7, true, "2 4 6 8"}, {3.2101, 3.2149, false, "3.18 3.19 3.2 3.21 3.22"}, {-3, 2, false, "-3 -2 -1 0 1 2"}, {-7, -7, false, "-7.08 -7.06 -7.04 -7.02 -7"}, {5, 5, false, "4.95 4.96 4.97 4.98 4.99 5"}} {
-		s := linear(within.low, within.high)
+		s := Linear(within.low, within.high)
 		if within.log {
 			s = logarithmic(within.low, within.high)
 		}

@@ -34,9 +34,9 @@ const (
 	largest  = 1e15
 )
 
-// linear returns a scale that holds low and high, with ticks at round numbers. Values that
+// Linear returns a scale that holds low and high, with ticks at round numbers. Values that
 // hardly differ look so.
-func linear(low, high float64) *Scale {
+func Linear(low, high float64) *Scale {
 	low, high = max(low, -largest), min(high, largest)
 	low = min(low, high-max(math.Abs(low), math.Abs(high))/100)
 	if !(high-low > smallest) {
@@ -76,7 +76,7 @@ func roundUp(v float64) float64 {
 func logarithmic(low, high float64) *Scale {
 	low, high = min(max(low, smallest), largest), min(max(high, smallest), largest)
 	if high/low < 10 {
-		s := linear(low, high)
+		s := Linear(low, high)
 		if s.forward = math.Log10; s.low <= 0 {
 			s.low, s.ticks = low, s.ticks[1:]
 		}

@@ -103,7 +103,7 @@ func (o *serveOptions) resolve(cmd *cobra.Command) (*slog.Logger, error) {
 	if err := o.server.Validate(); err != nil {
 		return nil, &cli.UsageError{Err: err}
 	}
-	if loopback, _ := isLoopback(o.server.Listen); loopback && !given(f, "drain-delay") {
+	if loopback, _ := cli.IsLoopback(o.server.Listen); loopback && !given(f, "drain-delay") {
 		o.server.DrainDelay = 0 // no load balancer is in front
 	}
 	log := o.logger(cmd)

@@ -3,9 +3,9 @@ package server
 import (
 	"errors"
 	"fmt"
-	"net"
 	"time"
 
+	"github.com/ingot-llm/ingot/engine/cli"
 	"github.com/ingot-llm/ingot/engine/settings"
 	"github.com/spf13/pflag"
 )
@@ -135,7 +135,7 @@ func (c *Config) Validate() error {
 			return fmt.Errorf("template-kwarg %q would hide a variable that the server sets", name)
 		}
 	}
-	loopback, err := isLoopback(c.Listen)
+	loopback, err := cli.IsLoopback(c.Listen)
 	if err != nil {
 		return err
 	}
@@ -147,15 +147,4 @@ func (c *Config) Validate() error {
 
 func (c *Config) hasKeys() bool {
 	return len(c.APIKeys) > 0 || c.APIKeyFile != ""
-}
-
-// isLoopback tells whether only this machine can reach an address. A name other than
-// localhost is not loopback, whatever it resolves to: that may change.
-func isLoopback(listen string) (bool, error) {
-	host, _, err := net.SplitHostPort(listen)
-	if err != nil {
-		return false, fmt.Errorf("listen address %q is not host:port: %w", listen, err)
-	}
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback(), nil
 }

@@ -2,11 +2,11 @@ package server
 
 import (
 	"bytes"
-	"net"
 	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/ingot-llm/ingot/engine/cli"
 	"github.com/valyala/fasthttp"
 )
 
@@ -16,7 +16,7 @@ func (s *Server) checkHost(ctx *fasthttp.RequestCtx) *Error {
 	if len(s.hosts) == 0 {
 		return nil
 	}
-	host := hostOnly(askedHost(ctx))
+	host := cli.HostOnly(askedHost(ctx))
 	if slices.Contains(s.hosts, host) {
 		return nil
 	}
@@ -33,22 +33,14 @@ func askedHost(ctx *fasthttp.RequestCtx) string {
 	return string(ctx.URI().Host())
 }
 
-// hostOnly drops a port and the brackets of an IPv6 address.
-func hostOnly(hostport string) string {
-	if host, _, err := net.SplitHostPort(hostport); err == nil {
-		hostport = host
-	}
-	return strings.ToLower(strings.Trim(hostport, "[]"))
-}
-
 // allowedHosts returns the accepted Host names, none for any.
 func allowedHosts(cfg *Config) []string {
 	var hosts []string
-	if loopback, _ := isLoopback(cfg.Listen); loopback {
-		hosts = []string{"localhost", "127.0.0.1", "::1", hostOnly(cfg.Listen)}
+	if loopback, _ := cli.IsLoopback(cfg.Listen); loopback {
+		hosts = cli.LoopbackHosts(cfg.Listen)
 	}
 	for _, h := range cfg.AllowedHosts {
-		hosts = append(hosts, hostOnly(h))
+		hosts = append(hosts, cli.HostOnly(h))
 	}
 	return hosts
 }

@@ -44,6 +44,8 @@ type runOptions struct {
 	saveEvery                   int
 	resume                      string
 	onlyEstimate                bool
+	dashboard                   string // address, "" for none
+	dashboardPublic             bool
 }
 
 // runHelp is what the commands' help has in common.
@@ -52,7 +54,8 @@ const runHelp = `--data is a folder of train data or a shard; several are mixed 
 OUT/checkpoints gets the state every --save-every steps, and when the run is
 interrupted (Ctrl-C): the same command goes on from there, bit for bit.
 OUT/log.jsonl gets a line a step, and OUT/report.html at the end, however it comes,
-the curves, samples and settings on one page. OUT/model is, at the end, a Hugging Face model
+the curves, samples and settings on one page; --dashboard shows them as the run goes,
+ingot train dashboard OUT at any time. OUT/model is, at the end, a Hugging Face model
 directory that ingot serve and transformers load. Every flag is also a setting of the
 YAML file --config and an environment variable INGOT_NAME.`
 
@@ -93,6 +96,8 @@ func (o *runOptions) flags(f *pflag.FlagSet, d runDefaults) {
 	f.StringVar(&o.prompt, "prompt", "Once upon a time", "`text` that samples go on from")
 	f.IntVar(&o.saveEvery, "save-every", 100, "steps between checkpoints (0: at the end only)")
 	f.StringVar(&o.resume, "resume", "auto", "auto: go on from the newest checkpoint in OUT; never: begin anew")
+	f.StringVar(&o.dashboard, "dashboard", "", "`address` of a page that shows the run as it goes, such as 127.0.0.1:6006")
+	f.BoolVar(&o.dashboardPublic, "dashboard-public", false, "allow an address that other machines can reach: nobody is asked for a key")
 	f.BoolVar(&o.onlyEstimate, "estimate", false, "print parameters, memory and time, and do not train")
 }
 
@@ -136,6 +141,11 @@ func (o *runOptions) run(cmd *cobra.Command) error {
 	if err := r.estimate.fits(); err != nil || o.onlyEstimate {
 		return err
 	}
+	stop, err := r.showRun()
+	if err != nil {
+		return err
+	}
+	defer stop()
 	if err := r.train(cmd.Context()); err != nil {
 		return err
 	}

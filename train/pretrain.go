@@ -19,7 +19,7 @@ a size made for training on a few cores, ` + shape.Names(shape.Presets()) + `, o
 ` + runHelp,
 		Example: `  ingot train pretrain --preset nano --tokenizer tok/ --data data/ --out run/
   ingot train pretrain --preset mini --shape layers=10,width=320,heads=10,kv-heads=5,ffn=880 --tokenizer tok/ --data data/ --out run/
-  ingot train pretrain --preset small --tokenizer tok/ --data books/=3 --data news/ --out run/ --steps 2000
+  ingot train pretrain --preset small --tokenizer tok/ --data books/=3 --data news/ --out run/ --steps 2000 --dashboard 127.0.0.1:6006
   ingot serve --model run/model`,
 		Args: cli.Args(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },

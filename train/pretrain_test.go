@@ -16,6 +16,7 @@ import (
 
 	"github.com/ingot-llm/ingot/engine/cli"
 	"github.com/ingot-llm/ingot/quant/quanttest"
+	"github.com/ingot-llm/ingot/train/board"
 )
 
 // command runs "ingot train ARGS" and returns what it prints.
@@ -71,7 +72,7 @@ func pretrainArgs(data, tokenizer, out string, seed, steps int) []string {
 func TestPretrain(t *testing.T) {
 	data, tokenizer := testData(t)
 	out := filepath.Join(t.TempDir(), "run")
-	printed := command(t, pretrainArgs(data, tokenizer, out, 1, 150)...)
+	printed := command(t, append(pretrainArgs(data, tokenizer, out, 1, 150), "--dashboard", "127.0.0.1:0")...)
 	if !strings.Contains(printed, "ingot serve --model") {
 		t.Errorf("printed:\n%s", printed)
 	}
@@ -81,6 +82,15 @@ func TestPretrain(t *testing.T) {
 	lines, err := os.ReadFile(filepath.Join(out, "log.jsonl"))
 	if err != nil || bytes.Count(lines, []byte(`"tok_s"`)) != 150 {
 		t.Errorf("%d lines of steps, %v", bytes.Count(lines, []byte(`"tok_s"`)), err)
+	}
+	report, err := os.ReadFile(filepath.Join(out, "report.html"))
+	for _, want := range []string{"150 of 150", "parameters", "Validation, bits per byte", "<th>batch-tokens</th><td class=\"text\">128</td>", "Once upon a time"} {
+		if !strings.Contains(string(report), want) {
+			t.Errorf("the report lacks %q (%v)", want, err)
+		}
+	}
+	if !strings.Contains(printed, "dashboard url=http://127.0.0.1:") {
+		t.Errorf("no dashboard in\n%s", printed)
 	}
 	checkExported(t, filepath.Join(out, "model"))
 }
@@ -159,6 +169,10 @@ func TestResumeBits(t *testing.T) {
 		if a, b := stateSum(t, straight, steps), stateSum(t, torn, steps); a != b {
 			t.Errorf("seed %d: the state has other bits after kills", seed)
 		}
+		log := board.Follower{Dir: torn}
+		if err := log.Read(); err != nil || len(log.Run.Curve("loss").Steps) != steps {
+			t.Errorf("seed %d: the log tells of losses at steps %v, %v", seed, log.Run.Curve("loss").Steps, err)
+		}
 	}
 }
 
@@ -211,6 +225,7 @@ func TestUsage(t *testing.T) {
 		"has no shards":          {"pretrain", "--tokenizer", tokenizer, "--data", t.TempDir(), "--out", t.TempDir()},
 		"unknown schedule":       {"pretrain", "--tokenizer", tokenizer, "--data", data, "--out", t.TempDir(), "--schedule", "up"},
 		"the weight behind =":    {"pretrain", "--tokenizer", tokenizer, "--data", data + "=0", "--out", t.TempDir()},
+		"--dashboard-public":     {"pretrain", "--tokenizer", tokenizer, "--data", data, "--out", t.TempDir(), "--dashboard", "0.0.0.0:6006"},
 		"--policy is":            {"data", "--tokenizer", tokenizer, "--out", t.TempDir(), "--policy", "ask", data},
 	} {
 		if out, err := try(args...); err == nil || !strings.Contains(err.Error(), want) {

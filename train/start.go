@@ -20,6 +20,10 @@ func (r *run) start(cmd *cobra.Command) board.Start {
 // facts are what the flags do not tell of the model, the data and the machine.
 func (r *run) facts() []board.Fact {
 	c, e := r.pass.model.Config, r.estimate
+	kernels := r.table.Name
+	if e.Peak > 0 {
+		kernels += fmt.Sprintf(", peak %.0f GFLOP/s", e.Peak/1e9)
+	}
 	return []board.Fact{
 		{Name: "parameters", Value: fmt.Sprintf("%.2f M", float64(e.Parameters)/1e6)},
 		{Name: "model", Value: fmt.Sprintf("%s, %d layers, width %d, %d heads, context %d", c.Arch, c.Layers, c.Dim, c.Heads, r.context)},
@@ -29,7 +33,7 @@ func (r *run) facts() []board.Fact {
 		{Name: "memory", Value: fmt.Sprintf("%s of state, up to %s of activations", engine.Size(e.State), engine.Size(e.Activations))},
 		{Name: "work", Value: fmt.Sprintf("%.3g FLOP, %.3g a token", e.FLOPs*float64(e.Tokens), e.FLOPs)},
 		{Name: "processor", Value: fmt.Sprintf("%s, %d threads", engine.Processor("/"), r.lib.Threads())},
-		{Name: "kernels", Value: fmt.Sprintf("%s, peak %.0f GFLOP/s", r.table.Name, e.Peak/1e9)},
+		{Name: "kernels", Value: kernels},
 	}
 }
 

@@ -40,16 +40,20 @@ var figures = []figure{
 var aside = []string{"tokens", "seconds", "targets"}
 
 // Axes are the figures that charts may have on their x axis.
-var Axes = []string{"step", "tokens", "hours"}
+var Axes = []string{"step", "tokens", "minutes"}
 
 // charts draws all figures of the runs over one of Axes; losses on a logarithmic axis if
 // log is set.
 func charts(runs []Named, x string, log bool) (all []*chart.Chart) {
+	last := 0.0
+	for _, r := range runs {
+		last = max(last, r.place(r.Step(), x))
+	}
 	for _, f := range append(figures[:len(figures):len(figures)], others(runs)...) {
 		if log && f.axis == chart.Close {
 			f.axis = chart.Logarithmic
 		}
-		c := &chart.Chart{Title: f.title, X: x, Y: f.unit, Values: true}
+		c := &chart.Chart{Title: f.title, X: x, Y: f.unit, XScale: chart.Linear(0, last), Values: true}
 		for _, r := range runs {
 			c.Lines = append(c.Lines, r.lines(f, x)...)
 		}
@@ -140,8 +144,8 @@ func (r *Run) place(step int, x string) float64 {
 	switch x {
 	case "tokens":
 		return r.Curve("tokens").At(step)
-	case "hours":
-		return r.Curve("seconds").At(step) / 3600
+	case "minutes":
+		return r.Curve("seconds").At(step) / 60
 	}
 	return float64(step)
 }

@@ -2,7 +2,9 @@ package board
 
 import (
 	"bytes"
+	"crypto/sha256"
 	_ "embed"
+	"encoding/base64"
 	"fmt"
 	"html/template"
 	"io"
@@ -22,17 +24,25 @@ const ReportName = "report.html"
 //go:embed page/parts.css
 var partsStyle string
 
+// scriptHash names the script as a Content-Security-Policy does.
+var scriptHash = func() string {
+	sum := sha256.Sum256([]byte(chart.Script))
+	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+}()
+
 var style = chart.Style + template.CSS(partsStyle)
 
 // report is what the page about one run shows.
 type report struct {
 	Style         template.CSS
+	Script        template.JS
+	ScriptHash    string // for the page's policy, which allows no other script
 	Run           row
 	About         string
 	Charts        []*chart.Chart
 	Events        []string
 	Samples       []samples
-	Configuration configuration
+	Configuration []table
 }
 
 // Report writes one page about a run that needs nothing from outside.
@@ -42,8 +52,9 @@ func Report(w io.Writer, name string, r *Run, updated time.Time) error {
 	if state == "running" { // it ends now, or its process would write no report
 		state = "stopped"
 	}
-	return pages.ExecuteTemplate(w, "report.html", report{Style: style, Run: summary(runs[0], state),
-		About: r.about(), Charts: charts(runs, "step", false), Events: r.events(), Samples: []samples{runs[0].samples()}, Configuration: configure(runs)})
+	return pages.ExecuteTemplate(w, "report.html", report{Style: style, Script: template.JS(chart.Script), ScriptHash: scriptHash,
+		Run:   summary(runs[0], state),
+		About: r.about(), Charts: charts(runs, "step", false), Events: r.events(), Samples: []samples{runs[0].samples()}, Configuration: configuration(runs)})
 }
 
 // about says what the run is, in a sentence.

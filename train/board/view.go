@@ -115,23 +115,34 @@ type compared struct {
 	Differs bool
 }
 
-// compare makes a table of the rows that of gives of each run, in the order in which they
+// table is what the runs were told or found.
+type table struct {
+	Runs []Named
+	Rows []compared
+}
+
+// configuration are the tables of what the runs found and what they were told.
+func configuration(runs []Named) []table {
+	return []table{{runs, compare(runs, facts)}, {runs, compare(runs, flags)}}
+}
+
+// compare makes rows of those that of gives of each run, in the order in which they
 // first come.
-func compare(runs []Named, of func(Start) []Fact) (table []compared) {
+func compare(runs []Named, of func(Start) []Fact) (rows []compared) {
 	at := map[string]int{}
 	for i, r := range runs {
 		for _, f := range of(r.Start()) {
 			if _, known := at[f.Name]; !known {
-				at[f.Name] = len(table)
-				table = append(table, compared{f.Name, make([]string, len(runs)), false})
+				at[f.Name] = len(rows)
+				rows = append(rows, compared{f.Name, make([]string, len(runs)), false})
 			}
-			table[at[f.Name]].Values[i] = f.Value
+			rows[at[f.Name]].Values[i] = f.Value
 		}
 	}
-	for i, row := range table {
-		table[i].Differs = slices.ContainsFunc(row.Values, func(v string) bool { return v != row.Values[0] })
+	for i, row := range rows {
+		rows[i].Differs = slices.ContainsFunc(row.Values, func(v string) bool { return v != row.Values[0] })
 	}
-	return table
+	return rows
 }
 
 func facts(s Start) []Fact { return s.Facts }
@@ -142,14 +153,4 @@ func flags(s Start) (all []Fact) {
 		all = append(all, Fact{name, s.Settings[name]})
 	}
 	return all
-}
-
-// configuration is what the runs were told and found.
-type configuration struct {
-	Runs            []Named
-	Facts, Settings []compared
-}
-
-func configure(runs []Named) configuration {
-	return configuration{runs, compare(runs, facts), compare(runs, flags)}
 }
