@@ -2,10 +2,12 @@ package train
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/ingot-llm/ingot/engine"
+	"github.com/ingot-llm/ingot/quant"
 	"github.com/ingot-llm/ingot/train/param"
 )
 
@@ -31,13 +33,18 @@ func (r *run) makeEstimate() estimate {
 	c := r.pass.model.Config
 	e := estimate{
 		Parameters: r.set.Trainable(), Tokens: int64(r.steps) * int64(r.batches) * int64(min(r.micro, r.batchTokens)),
-		FLOPs: tokenFLOPs(r.set, c.Layers, c.Heads*c.KDim, r.context),
+		FLOPs: tokenFLOPs(r.network, c.Layers, c.Heads*c.KDim, r.context),
 	}
 	bytes := int64(16) // master, gradient, two moments
 	if r.set.Precision() == param.BF16 {
 		bytes = 18
 	}
 	e.State = bytes * int64(e.Parameters)
+	if r.adapter != nil {
+		for _, t := range r.source.Infos() {
+			e.State += int64(t.Rows() * t.DType.RowBytes(t.Cols()))
+		}
+	}
 	e.Activations = int64(r.pass.model.Program.Plan(r.pass.limits, r.table).ArenaBytes)
 	e.Limit, _ = engine.MemoryLimit("/")
 	if p, err := r.lib.Measure(r.lib.Threads(), peakTime); err == nil {
@@ -50,17 +57,26 @@ func (r *run) makeEstimate() estimate {
 }
 
 // tokenFLOPs returns the operations that training on a token takes: 6 for each parameter
-// of a matrix product, and the attention's 12 layers x width x context (Chowdhery et al.
+// of a matrix product, 4 of one that is not trained, and the attention's 12 layers x width x context (Chowdhery et al.
 // 2022, appendix B), as if every token saw the whole context.
-func tokenFLOPs(set *param.Set, layers, width, context int) float64 {
-	n := 0
-	for _, p := range set.Params() {
-		embedding := p.Name == "position_embd.weight" || p.Name == "token_embd.weight" && set.Param("output.weight") != nil
-		if p.Matrix() && !embedding {
-			n += p.Elems()
+func tokenFLOPs(n network, layers, width, context int) float64 {
+	sum := 12 * float64(layers*width*context)
+	if n.adapter != nil {
+		sum += 6 * float64(n.set.Trainable())
+	}
+	tensors := n.source.Infos()
+	untied := slices.ContainsFunc(tensors, func(t quant.Tensor) bool { return t.Name == "output.weight" })
+	for _, t := range tensors {
+		embedding := t.Name == "position_embd.weight" || t.Name == "token_embd.weight" && untied
+		switch {
+		case !param.IsMatrix(t) || embedding:
+		case n.adapter != nil:
+			sum += 4 * float64(t.Elems())
+		default:
+			sum += 6 * float64(t.Elems())
 		}
 	}
-	return 6*float64(n) + 12*float64(layers*width*context)
+	return sum
 }
 
 // fits refuses a run that the memory cannot hold.

@@ -40,7 +40,7 @@ type trainee struct {
 	batch  kernels.Batch
 }
 
-func newTrainee(t *testing.T, set *param.Set, documents []loader.Sequence, table *kernels.Table, o kernels.Training) *trainee {
+func newTrainee(t *testing.T, n network, documents []loader.Sequence, table *kernels.Table, o kernels.Training) *trainee {
 	t.Helper()
 	var b batch
 	b.reset()
@@ -48,8 +48,8 @@ func newTrainee(t *testing.T, set *param.Set, documents []loader.Sequence, table
 		b.add(d)
 	}
 	o.LogitRows = len(b.LogitRows)
-	o.Gradient = func(w kernels.Tensor) []float32 { return set.Gradient(w.Name) }
-	m, err := model.Load(set, model.Options{KV: kvOf(set), Train: &o})
+	o.Gradient = func(w kernels.Tensor) []float32 { return n.set.Gradient(w.Name) }
+	m, err := model.Load(n.source, model.Options{KV: n.kv(), Adapters: n.lowRank(), Train: &o})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func newTrainee(t *testing.T, set *param.Set, documents []loader.Sequence, table
 		t.Fatal(err)
 	}
 	t.Cleanup(r.Close)
-	return &trainee{set, r, b.Batch}
+	return &trainee{n.set, r, b.Batch}
 }
 
 // loss runs the program, which adds to the gradients, and returns the summed loss.
@@ -89,7 +89,7 @@ func TestFamilyGradients(t *testing.T) {
 			if set.Param("blk.0.ffn_gate_inp.weight") != nil {
 				lengths = []int{2, 4} // where a token changes its expert the loss jumps: few tokens, few jumps
 			}
-			e := newTrainee(t, set, randomDocuments(random, 384, lengths...), table, kernels.Training{})
+			e := newTrainee(t, wholly(set), randomDocuments(random, 384, lengths...), table, kernels.Training{})
 			for _, p := range e.set.Params() {
 				e.set.ZeroGrad() // the runs for the last one's differences added to it
 				e.loss(t)

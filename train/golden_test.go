@@ -93,7 +93,7 @@ func goldenGradients(t *testing.T, name, variant, file string, p param.Precision
 		t.Fatal(err)
 	}
 	want, set := expected.Variants[variant], openSet(t, name, p)
-	e := newTrainee(t, set, want.documents(), table, kernels.Training{})
+	e := newTrainee(t, wholly(set), want.documents(), table, kernels.Training{})
 	if len(e.batch.Targets) != want.Counted {
 		t.Fatalf("%s: %d targets, want %d", variant, len(e.batch.Targets), want.Counted)
 	}

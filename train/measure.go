@@ -54,7 +54,7 @@ func Measure(ctx context.Context, table *kernels.Table, o MeasureOptions, step f
 	}
 	defer adam.Close()
 	rows := max(1, o.Micro/o.Seq)
-	p, err := newPass(set, table, min(rows, o.Batch)*o.Seq, true, kernels.Training{Recompute: o.Recompute})
+	p, err := newPass(wholly(set), table, min(rows, o.Batch)*o.Seq, true, kernels.Training{Recompute: o.Recompute})
 	if err != nil {
 		return m, err
 	}
@@ -73,7 +73,7 @@ func Measure(ctx context.Context, table *kernels.Table, o MeasureOptions, step f
 			step(i)
 		}
 	}
-	m.Tokens, m.Step, m.FLOPs = o.Seq*o.Batch, median(times), tokenFLOPs(set, o.Shape.Layers, o.Shape.Heads*o.Shape.HeadDim, o.Seq)
+	m.Tokens, m.Step, m.FLOPs = o.Seq*o.Batch, median(times), tokenFLOPs(wholly(set), o.Shape.Layers, o.Shape.Heads*o.Shape.HeadDim, o.Seq)
 	m.Profile, err = t.profile()
 	return m, err
 }

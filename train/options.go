@@ -25,6 +25,7 @@ type runOptions struct {
 	shape                       map[string]int
 	model                       string // that is tuned
 	whole                       bool   // documents stay whole
+	lora                        loraOptions
 	out, config                 string
 	data                        []string
 	precision, table            string
@@ -116,6 +117,8 @@ func (o *runOptions) check() error {
 		return cli.Usagef("--recompute is %q, want none or block", o.recompute)
 	case o.saveEvery < 0 || o.resume != "auto" && o.resume != "never":
 		return cli.Usagef("--save-every is %d and --resume %q: want at least 0, and auto or never", o.saveEvery, o.resume)
+	case o.lora.Rank < 0 || o.lora.Rank > 0 && !(o.lora.Alpha > 0):
+		return cli.Usagef("--lora-rank is %d and --lora-alpha %g: want at least 0, and above it", o.lora.Rank, o.lora.Alpha)
 	case o.evalEvery < 0 || o.validTokens < 2:
 		return cli.Usagef("--eval-every is %d and --valid-tokens %d: want at least 0 and at least 2", o.evalEvery, o.validTokens)
 	case err != nil:
@@ -149,12 +152,11 @@ func (o *runOptions) run(cmd *cobra.Command) error {
 	if err := r.train(cmd.Context()); err != nil {
 		return err
 	}
-	dir, err := r.export(cmd.Context())
-	if err != nil {
-		return err
+	ready, err := r.export(cmd.Context())
+	if err == nil {
+		fmt.Fprint(cmd.OutOrStdout(), ready)
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%s is ready: ingot serve --model %s\n", dir, dir)
-	return nil
+	return err
 }
 
 // source parses DIR or DIR=weight and opens its shards: those of DIR/train, or of DIR.

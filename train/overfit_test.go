@@ -16,7 +16,7 @@ func TestOverfit(t *testing.T) {
 	for _, name := range families {
 		t.Run(name, func(t *testing.T) {
 			set := openSet(t, name, param.BF16)
-			e := newTrainee(t, set, randomDocuments(rand.New(rand.NewPCG(8, 9)), 384, 12, 21), table, kernels.Training{Balance: 0.01})
+			e := newTrainee(t, wholly(set), randomDocuments(rand.New(rand.NewPCG(8, 9)), 384, 12, 21), table, kernels.Training{Balance: 0.01})
 			o, err := optim.NewAdamW(set, table)
 			if err != nil {
 				t.Fatal(err)

@@ -31,9 +31,9 @@ func TestTrainerIsEngine(t *testing.T) {
 				table := kernels.Tables()[0]
 				set := openSet(t, name, p)
 				sequences := whole(randomDocuments(rand.New(rand.NewPCG(5, 6)), 384, 40, 3, 21))
-				e := newTrainee(t, set, sequences, table, kernels.Training{})
+				e := newTrainee(t, wholly(set), sequences, table, kernels.Training{})
 				trainSome(t, e, table)
-				want := packedLogprobs(t, set, e.batch, table)
+				want := packedLogprobs(t, wholly(set), e.batch, table)
 				checkLosses(t, e, want)
 				dir, file := exportBoth(t, set, p)
 				sources := map[string]quant.Source{"in memory": borrowed{set}, "the GGUF": opened(t, file)}
@@ -73,9 +73,9 @@ func trainSome(t *testing.T, e *trainee, table *kernels.Table) {
 }
 
 // packedLogprobs runs the program that serves over the trainer's batch.
-func packedLogprobs(t *testing.T, set *param.Set, b kernels.Batch, table *kernels.Table) (all []float32) {
+func packedLogprobs(t *testing.T, n network, b kernels.Batch, table *kernels.Table) (all []float32) {
 	t.Helper()
-	m, err := model.Load(set, model.Options{KV: kvOf(set)})
+	m, err := model.Load(n.source, model.Options{KV: n.kv(), Adapters: n.lowRank()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,20 +134,25 @@ func opened(t *testing.T, path string) quant.Source {
 	return src
 }
 
-// engineLogprobs scores each sequence as a prompt of its own, cut into small chunks.
-func engineLogprobs(t *testing.T, src quant.Source, p param.Precision, sequences []loader.Sequence) (all []float32) {
+// engineLogprobs scores each sequence as a prompt of its own, cut into small chunks, with
+// the first adapter if there are any.
+func engineLogprobs(t *testing.T, src quant.Source, p param.Precision, sequences []loader.Sequence, adapters ...engine.Adapter) (all []float32) {
 	t.Helper()
 	kv := "bf16"
 	if p == param.F32 {
 		kv = "f32"
 	}
-	e, err := engine.OpenSource(src, engine.Options{Model: "test", KVType: kv, ChunkTokens: 7, KVMemory: 16 << 20}, nil)
+	name := ""
+	if len(adapters) > 0 {
+		name = adapters[0].Name
+	}
+	e, err := engine.OpenSource(src, engine.Options{Model: "test", KVType: kv, Activations: "bf16", ChunkTokens: 7, KVMemory: 16 << 20, Adapters: adapters}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer e.Close()
 	for _, s := range sequences {
-		stream, err := e.Submit(context.Background(), engine.Request{Prompt: s.Tokens, N: 1, Sampling: sample.Default(), Logprobs: -1, PromptLogprobs: 0})
+		stream, err := e.Submit(context.Background(), engine.Request{Prompt: s.Tokens, N: 1, Sampling: sample.Default(), Logprobs: -1, PromptLogprobs: 0, Adapter: name})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -95,19 +95,23 @@ func TestPretrain(t *testing.T) {
 	checkExported(t, filepath.Join(out, "model"))
 }
 
-// TestSFT tunes a model on conversations of one form: the loss on the answers falls far
-// below that of a random one, and the model that comes out keeps its chat template.
-func TestSFT(t *testing.T) {
-	base := quanttest.Shared(t, "data", "models", "golden", "arch", "llama-tied")
+// conversations are 300 lines of one form.
+func conversations() string {
 	random := rand.New(rand.NewPCG(3, 4))
 	var lines strings.Builder
 	for i := range 300 {
 		animal := word(random, "fox", "crow", "goose", "cat")
 		fmt.Fprintf(&lines, "{\"messages\":[{\"role\":\"user\",\"content\":\"Who is at number %d?\"},{\"role\":\"assistant\",\"content\":\"It is the %s, the %s.\"}]}\n", i, animal, animal)
 	}
-	lines.WriteString("{\"messages\":[]}\n")
+	return lines.String()
+}
+
+// TestSFT tunes a model on conversations of one form: the loss on the answers falls far
+// below that of a random one, and the model that comes out keeps its chat template.
+func TestSFT(t *testing.T) {
+	base := quanttest.Shared(t, "data", "models", "golden", "arch", "llama-tied")
 	text, data, out := filepath.Join(t.TempDir(), "chats.jsonl"), filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "run")
-	if err := os.WriteFile(text, []byte(lines.String()), 0o644); err != nil {
+	if err := os.WriteFile(text, []byte(conversations()+"{\"messages\":[]}\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	args := []string{"data", "--tokenizer", base, "--chat", "--out", data, "--valid", "0.3", text}

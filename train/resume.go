@@ -42,7 +42,11 @@ func (r *run) save(loss float64) error {
 
 // settings are what decides the bits of a run.
 func (r *run) settings() string {
-	return fmt.Sprint(r.preset, r.shape, r.model, r.whole, r.runOptions.precision, r.context, r.batchTokens, r.micro, r.steps, r.rate, r.runOptions.optimizer, r.muonRate, r.runOptions.decay,
+	adapter := ""
+	if r.adapter != nil {
+		adapter = fmt.Sprint(r.lora)
+	}
+	return fmt.Sprint(adapter, r.preset, r.shape, r.model, r.whole, r.runOptions.precision, r.context, r.batchTokens, r.micro, r.steps, r.rate, r.runOptions.optimizer, r.muonRate, r.runOptions.decay,
 		r.clip, r.beta1, r.beta2, r.Trainer.schedule, r.seed, r.balance, r.data)
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ingot-llm/ingot/engine/cli"
+	"github.com/ingot-llm/ingot/engine/lora"
 	"github.com/ingot-llm/ingot/engine/model/shape"
 	"github.com/ingot-llm/ingot/engine/tokenizer"
 	"github.com/ingot-llm/ingot/kernels"
@@ -76,7 +77,11 @@ func (r *run) openModel() (err error) {
 	if r.text, err = tokenizer.New(r.base.Meta()); err != nil {
 		return err
 	}
-	r.set, err = param.Load(r.base, precision, nil)
+	if r.lora.Rank > 0 {
+		err = r.newAdapter()
+	} else if r.set, err = param.Load(r.base, precision, nil); err == nil {
+		r.network = wholly(r.set)
+	}
 	if r.context == 0 {
 		meta := r.base.Meta()
 		r.context = min(meta.Int(meta.String("general.architecture", "")+".context_length", defaultContext), defaultContext)
@@ -121,7 +126,16 @@ func (r *run) newModel(precision param.Precision) error {
 		return err
 	}
 	r.set.Init(r.seed)
+	r.network = wholly(r.set)
 	return nil
+}
+
+// newAdapter makes the adapter that is trained over the base as it lies.
+func (r *run) newAdapter() (err error) {
+	if r.adapter, err = newAdapter(r.base, r.lora, r.seed); err == nil {
+		r.source, r.set = r.base, r.adapter.set
+	}
+	return err
 }
 
 // tokenizerMeta returns the metadata of a tokenizer's directory, or of a model.
@@ -200,11 +214,11 @@ func (r *run) openTrainer(cmd *cobra.Command) (err error) {
 		return err
 	}
 	o := kernels.Training{Recompute: r.recompute == "block", Balance: float32(r.balance)}
-	if r.pass, err = newPass(r.set, r.table, micro, true, o); err != nil {
+	if r.pass, err = newPass(r.network, r.table, micro, true, o); err != nil {
 		return err
 	}
 	if r.valid != nil {
-		if err := r.valid.open(r.set, r.table); err != nil {
+		if err := r.valid.open(r.network, r.table); err != nil {
 			return err
 		}
 	}
@@ -286,19 +300,27 @@ func (r *run) evaluate(ctx context.Context) (e board.Evaluation, err error) {
 			return e, err
 		}
 	}
-	if e.Sample, err = sampleText(ctx, r.set, r.prompt, r.lib.Threads()); err != nil {
+	if e.Sample, err = sampleText(ctx, r.network, r.prompt, r.lib.Threads()); err != nil {
 		return e, err
 	}
 	return e, r.monitor.evaluation(e)
 }
 
-// export writes the model as a Hugging Face directory.
+// export writes what was trained, the model as a Hugging Face directory or the adapter as
+// PEFT has it, and returns how it is used.
 func (r *run) export(ctx context.Context) (string, error) {
-	dir := filepath.Join(r.out, "model")
+	name := "model"
+	if r.adapter != nil {
+		name = "adapter"
+	}
+	dir := filepath.Join(r.out, name)
 	if err := os.RemoveAll(dir); err != nil {
 		return "", err
 	}
-	return dir, convert.ToHF(ctx, r.set, dir, convert.HFOptions{Type: strings.ToUpper(r.precision)})
+	if r.adapter != nil {
+		return fmt.Sprintf("%s is ready: ingot serve --model %s --lora %s\n", dir, r.model, dir), lora.Write(dir, r.adapter.snapshot(), r.model)
+	}
+	return fmt.Sprintf("%s is ready: ingot serve --model %s\n", dir, dir), convert.ToHF(ctx, r.set, dir, convert.HFOptions{Type: strings.ToUpper(r.precision)})
 }
 
 func (r *run) close() {

@@ -11,7 +11,6 @@ import (
 	"github.com/ingot-llm/ingot/engine/sample"
 	"github.com/ingot-llm/ingot/engine/tokenizer"
 	"github.com/ingot-llm/ingot/quant"
-	"github.com/ingot-llm/ingot/train/param"
 )
 
 // sampleTokens is how long a sample is.
@@ -24,9 +23,15 @@ type borrowed struct{ quant.Source }
 func (borrowed) Close() error { return nil }
 
 // sampleText returns how the serving engine goes on from prompt with the weights as they
-// lie in training's memory.
-func sampleText(ctx context.Context, set *param.Set, prompt string, threads int) (string, error) {
-	e, err := engine.OpenSource(borrowed{set}, engine.Options{Model: "training", Weights: "map", Threads: threads, MaxSeqs: 1, KVMemory: 64 << 20}, nil)
+// lie in training's memory, and with the adapter as it is.
+func sampleText(ctx context.Context, n network, prompt string, threads int) (string, error) {
+	o := engine.Options{Model: "training", Weights: "map", Threads: threads, MaxSeqs: 1, KVMemory: 64 << 20}
+	name := ""
+	if n.adapter != nil {
+		name = "tuned"
+		o.Adapters = []engine.Adapter{{Name: name, Adapter: n.adapter.snapshot()}}
+	}
+	e, err := engine.OpenSource(borrowed{n.source}, o, nil)
 	if err != nil {
 		return "", fmt.Errorf("cannot sample from the model: %w", err)
 	}
@@ -35,7 +40,7 @@ func sampleText(ctx context.Context, set *param.Set, prompt string, threads int)
 	params.Temperature, params.TopP, params.Seed, params.EOS = 0.8, 0.95, 1, e.Tokenizer().EOGs()
 	ids := e.Tokenizer().Encode(nil, prompt, tokenizer.EncodeOptions{AddSpecial: true})
 	stream, err := e.Submit(ctx, engine.Request{
-		Prompt: ids, N: 1, MaxTokens: min(sampleTokens, e.Info().Context-len(ids)), Sampling: params, Logprobs: -1, PromptLogprobs: -1,
+		Prompt: ids, N: 1, MaxTokens: min(sampleTokens, e.Info().Context-len(ids)), Sampling: params, Logprobs: -1, PromptLogprobs: -1, Adapter: name,
 	})
 	if err != nil {
 		return "", fmt.Errorf("cannot sample from the model: %w", err)

@@ -3,7 +3,7 @@
 // from it, operation by operation (kernels.Training).
 //
 //	text -> train tokenizer -> train data -> shards -> train pretrain -> model
-//	conversations -> train data --chat -> shards -> train sft -> model
+//	conversations -> train data --chat -> shards -> train sft -> model, or adapter -> train merge -> model
 package train
 
 import (
@@ -18,6 +18,6 @@ func Commands() []*cobra.Command {
 	group.Example = `  ingot train tokenizer --out tok/ books/*.jsonl.gz
   ingot train data --tokenizer tok/ --out data/ books/*.jsonl.gz
   ingot train pretrain --preset nano --tokenizer tok/ --data data/ --out run/`
-	group.AddCommand(tokenizerCommand(), dataCommand(), pretrainCommand(), sftCommand(), dashboardCommand())
+	group.AddCommand(tokenizerCommand(), dataCommand(), pretrainCommand(), sftCommand(), mergeCommand(), dashboardCommand())
 	return []*cobra.Command{group}
 }

@@ -8,13 +8,12 @@ import (
 	"github.com/ingot-llm/ingot/kernels"
 	"github.com/ingot-llm/ingot/train/loader"
 	"github.com/ingot-llm/ingot/train/optim"
-	"github.com/ingot-llm/ingot/train/param"
 )
 
-// Trainer trains a Set on what a Loader gives. Its forward pass is the program that
-// serves the Set; the gradient is derived from it. One goroutine.
+// Trainer trains a network on what a Loader gives. Its forward pass is the program that
+// serves it; the gradient is derived from that. One goroutine.
 type Trainer struct {
-	set      *param.Set
+	network
 	loader   *loader.Loader
 	optim    optimizer
 	schedule optim.Schedule
@@ -70,7 +69,7 @@ func (t *Trainer) Step() (r StepResult, err error) {
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
-// pass is a program of a Set's model that gives losses, with its memory.
+// pass is a program of a network that gives losses, with its memory.
 type pass struct {
 	model  *model.Model
 	runner *kernels.Runner
@@ -79,16 +78,16 @@ type pass struct {
 }
 
 // newPass returns a pass over batches of tokens tokens, each cut into sequences of at
-// least a few tokens. Gradients go to the Set where learn is set.
-func newPass(set *param.Set, table *kernels.Table, tokens int, learn bool, o kernels.Training) (*pass, error) {
+// least a few tokens. Gradients go to the network's set where learn is set.
+func newPass(n network, table *kernels.Table, tokens int, learn bool, o kernels.Training) (*pass, error) {
 	o.LogitRows = tokens
 	o.Gradient = func(w kernels.Tensor) []float32 {
 		if !learn {
 			return nil
 		}
-		return set.Gradient(w.Name)
+		return n.set.Gradient(w.Name)
 	}
-	m, err := model.Load(set, model.Options{KV: kvOf(set), Train: &o})
+	m, err := model.Load(n.source, model.Options{KV: n.kv(), Adapters: n.lowRank(), Train: &o})
 	if err != nil {
 		return nil, err
 	}
@@ -100,14 +99,6 @@ func newPass(set *param.Set, table *kernels.Table, tokens int, learn bool, o ker
 		return nil, fmt.Errorf("cannot train with batches of %d tokens: %w", tokens, err)
 	}
 	return &pass{model: m, runner: r, limits: limits}, nil
-}
-
-// kvOf returns the type in which keys and values are kept: that of the products.
-func kvOf(set *param.Set) kernels.KVType {
-	if set.Precision() == param.F32 {
-		return kernels.KVF32
-	}
-	return kernels.KVBF16
 }
 
 func (p *pass) close() {

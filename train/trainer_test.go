@@ -23,7 +23,7 @@ func TestSkipsNonFinite(t *testing.T) {
 		defer s.Close()
 	}
 	set, table := openSet(t, "llama-tied", param.F32), kernels.Tables()[0]
-	tr := &Trainer{set: set, batches: 1, schedule: optim.Schedule{Kind: "constant", Steps: 10}}
+	tr := &Trainer{network: wholly(set), batches: 1, schedule: optim.Schedule{Kind: "constant", Steps: 10}}
 	if tr.loader, err = loader.New([]loader.Source{{Name: "a", Shards: shards, Weight: 1}}, loader.Options{Tokens: 64, Context: 32}); err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func TestSkipsNonFinite(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tr.optim.Close()
-	if tr.pass, err = newPass(set, table, 64, true, kernels.Training{}); err != nil {
+	if tr.pass, err = newPass(wholly(set), table, 64, true, kernels.Training{}); err != nil {
 		t.Fatal(err)
 	}
 	defer tr.pass.close()

@@ -6,7 +6,6 @@ import (
 
 	"github.com/ingot-llm/ingot/kernels"
 	"github.com/ingot-llm/ingot/train/loader"
-	"github.com/ingot-llm/ingot/train/param"
 	"github.com/ingot-llm/ingot/train/shard"
 )
 
@@ -47,9 +46,9 @@ func clone(batch []loader.Sequence) []loader.Sequence {
 	return out
 }
 
-// open makes the program that measures set.
-func (v *validation) open(set *param.Set, table *kernels.Table) (err error) {
-	v.pass, err = newPass(set, table, v.tokens, false, kernels.Training{})
+// open makes the program that measures a network.
+func (v *validation) open(n network, table *kernels.Table) (err error) {
+	v.pass, err = newPass(n, table, v.tokens, false, kernels.Training{})
 	return err
 }
 

@@ -43,11 +43,7 @@ template go along. What is at DST stays as it is until the new model is complete
 			if err != nil {
 				return err
 			}
-			if strings.HasSuffix(args[1], ".gguf") {
-				err = toGGUF(cmd, src, args, typ, convert.Options{SplitBytes: bytes, AllowRequantize: again})
-			} else {
-				err = toHF(cmd, src, args[1], convert.HFOptions{Type: strings.ToUpper(typ), ShardBytes: bytes})
-			}
+			err = WriteModel(cmd, src, args[0], args[1], Form{Type: typ, SplitBytes: bytes, AllowRequantize: again})
 			return errors.Join(err, src.Close())
 		},
 	}
@@ -55,6 +51,22 @@ template go along. What is at DST stays as it is until the new model is complete
 	cmd.Flags().StringVar(&split, "split-size", "", "most bytes of tensors in one file, such as 2G or 500M (default: one file)")
 	cmd.Flags().BoolVar(&again, "allow-requantize", false, "convert tensors that are quantized already, which loses quality twice")
 	return cmd
+}
+
+// Form is how WriteModel writes a model.
+type Form struct {
+	Type            string // of matrices, "" = as they are
+	SplitBytes      int    // most bytes of tensors in a file, 0 = one file
+	AllowRequantize bool
+}
+
+// WriteModel writes src, opened from a path, to dst: as GGUF where dst ends in .gguf, else
+// as a Hugging Face directory. It shows its progress.
+func WriteModel(cmd *cobra.Command, src quant.Source, from, dst string, f Form) error {
+	if strings.HasSuffix(dst, ".gguf") {
+		return toGGUF(cmd, src, []string{from, dst}, f.Type, convert.Options{SplitBytes: f.SplitBytes, AllowRequantize: f.AllowRequantize})
+	}
+	return toHF(cmd, src, dst, convert.HFOptions{Type: strings.ToUpper(f.Type), ShardBytes: f.SplitBytes})
 }
 
 // toGGUF converts src, opened from args[0], to args[1]; typ may be "".

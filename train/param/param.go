@@ -49,6 +49,9 @@ func (p *Param) Frozen() bool { return p.Master == nil }
 // precision rounds and weight decay shrinks; a stack of biases is none.
 func (p *Param) Matrix() bool { return isMatrix(p.Name, p.Shape) }
 
+// IsMatrix is Param.Matrix of a tensor.
+func IsMatrix(t quant.Tensor) bool { return isMatrix(t.Name, t.Shape) }
+
 func isMatrix(name string, shape []int) bool {
 	return len(shape) > 1 && !strings.HasSuffix(name, ".bias")
 }
