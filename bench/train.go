@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -13,6 +14,7 @@ import (
 	"github.com/ingot-llm/ingot/engine/cli"
 	"github.com/ingot-llm/ingot/engine/model/shape"
 	"github.com/ingot-llm/ingot/kernels"
+	"github.com/ingot-llm/ingot/quant"
 	"github.com/ingot-llm/ingot/train"
 	"github.com/ingot-llm/ingot/train/param"
 )
@@ -20,7 +22,9 @@ import (
 // trainOptions are the flags of ingot bench train.
 type trainOptions struct {
 	shape, precision, table, recompute string
+	typ                                string // of an adapter's base
 	seq, batch, micro, steps, threads  int
+	rank                               int
 	json, profile                      bool
 }
 
@@ -29,6 +33,8 @@ type trainResult struct {
 	Model     string          `json:"model"`
 	Table     string          `json:"table"`
 	Precision string          `json:"precision"`
+	Type      string          `json:"type,omitempty"` // of an adapter's base
+	Rank      int             `json:"lora_rank,omitempty"`
 	Threads   int             `json:"threads"`
 	Seq       int             `json:"seq"`
 	Batch     int             `json:"batch"`
@@ -49,9 +55,10 @@ func trainCommand() *cobra.Command {
 		Short: "Measure how fast a model trains against the machine's peak",
 		Long: `Measures whole optimizer steps (forward, loss, gradient, AdamW) on random weights
 and tokens, and the machine's peak in the same run. A token counts 6 operations for
-each parameter in a matrix product and 12 x layers x width x T for attention. Shapes:
+each parameter in a matrix product (4 of a base that an adapter is trained over) and
+12 x layers x width x T for attention. Shapes:
 ` + shape.Names(shape.All()) + ", " + shape.Names(shape.Presets()) + ".",
-		Example: "  ingot bench train --shape llama-15m --seq 256 --batch 16\n  ingot bench train --shape gpt2-124m --seq 1024 --batch 1 --profile",
+		Example: "  ingot bench train --shape llama-15m --seq 256 --batch 16\n  ingot bench train --shape gpt2-124m --seq 1024 --batch 1 --profile\n  ingot bench train --shape tinyllama-1.1b --seq 512 --batch 1 --lora-rank 16 --type Q4_K_M",
 		Args:    cli.Args(),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
@@ -62,6 +69,8 @@ each parameter in a matrix product and 12 x layers x width x T for attention. Sh
 	f.IntVar(&o.micro, "micro-tokens", 2048, "tokens of which gradients are computed at a time")
 	f.IntVar(&o.steps, "steps", 3, "steps of which the median counts, after one that does not")
 	f.StringVar(&o.precision, "precision", "bf16", "of products: bf16 or f32")
+	f.IntVar(&o.rank, "lora-rank", 0, "train an adapter of this rank on all linear modules instead of the weights (0: the weights)")
+	f.StringVar(&o.typ, "type", "BF16", "`type` of the base that an adapter is trained over: "+strings.Join(quant.MixNames(), " "))
 	f.StringVar(&o.recompute, "recompute", "none", "none or block")
 	f.StringVar(&o.table, "table", "auto", "kernel table: auto or one that ingot doctor lists")
 	f.IntVar(&o.threads, "threads", 0, "threads (0: one for each processor)")
@@ -82,6 +91,15 @@ func (o *trainOptions) run(cmd *cobra.Command) error {
 	m := train.MeasureOptions{Shape: s, Seq: o.seq, Batch: o.batch, Micro: o.micro, Precision: precision, Recompute: o.recompute == "block", Steps: o.steps}
 	if err := m.Check(); err != nil {
 		return &cli.UsageError{Err: err}
+	}
+	if o.rank > 0 {
+		mix, err := quant.ParseMix(o.typ)
+		if err != nil {
+			return cli.Usagef("--type: %w", err)
+		}
+		base := newRandomModel(s, mix, nil)
+		defer base.Close()
+		m.Base, m.Rank = base, o.rank
 	}
 	lib, table, err := openTable(cmd, o.threads, o.table)
 	if err != nil {
@@ -107,6 +125,9 @@ func (o *trainOptions) result(m train.Measurement, lib *kernels.Library, table *
 	r := trainResult{
 		Model: o.shape, Table: table.Name, Precision: p.String(), Threads: lib.Threads(), Seq: o.seq, Batch: o.batch, Micro: max(o.micro, o.seq),
 		StepMS: float64(m.Step.Microseconds()) / 1000, TokS: float64(m.Tokens) / m.Step.Seconds(),
+	}
+	if o.rank > 0 {
+		r.Type, r.Rank = o.typ, o.rank
 	}
 	r.GFLOPS = r.TokS * m.FLOPs / 1e9
 	if peaks, err := lib.Measure(lib.Threads(), peakTime); err == nil {
@@ -150,7 +171,11 @@ func (o *trainOptions) print(out io.Writer, r trainResult) error {
 	if o.json {
 		return json.NewEncoder(out).Encode(r)
 	}
-	fmt.Fprintf(out, "%s, table %s, %s, %d threads, %d sequences of %d tokens, gradients of %d at a time\n", r.Model, r.Table, r.Precision, r.Threads, r.Batch, r.Seq, r.Micro)
+	what := r.Precision
+	if r.Rank > 0 {
+		what = fmt.Sprintf("adapter of rank %d over %s", r.Rank, r.Type)
+	}
+	fmt.Fprintf(out, "%s, table %s, %s, %d threads, %d sequences of %d tokens, gradients of %d at a time\n", r.Model, r.Table, what, r.Threads, r.Batch, r.Seq, r.Micro)
 	fmt.Fprintf(out, "%.0f tok/s, %.0f of %.0f GFLOP/s (%.0f %%), %s resident\n", r.TokS, r.GFLOPS, r.Peak, 100*r.MFU, engine.Size(r.RSS))
 	if len(r.Profile) == 0 {
 		return nil

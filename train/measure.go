@@ -7,8 +7,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ingot-llm/ingot/engine/lora"
 	"github.com/ingot-llm/ingot/engine/model/shape"
 	"github.com/ingot-llm/ingot/kernels"
+	"github.com/ingot-llm/ingot/quant"
 	"github.com/ingot-llm/ingot/train/loader"
 	"github.com/ingot-llm/ingot/train/optim"
 	"github.com/ingot-llm/ingot/train/param"
@@ -23,6 +25,10 @@ type MeasureOptions struct {
 	Precision param.Precision
 	Recompute bool
 	Steps     int // timed, after one that is not
+	// Base, where it is given, has the shape and stays as it lies: an adapter of rank Rank on
+	// all linear modules is trained. The caller closes it.
+	Base quant.Source
+	Rank int
 }
 
 // Measurement is what steps took.
@@ -42,24 +48,23 @@ type InstrTime struct {
 // Measure times whole optimizer steps of AdamW on random weights and tokens, with
 // nothing around them. step, which may be nil, is told how many are done.
 func Measure(ctx context.Context, table *kernels.Table, o MeasureOptions, step func(done int)) (m Measurement, err error) {
-	set, err := param.New(o.Shape.Meta(), o.Shape.Tensors(), o.Precision)
+	n, err := o.network()
 	if err != nil {
 		return m, err
 	}
-	defer set.Close()
-	set.Init(1)
-	adam, err := optim.NewAdamW(set, table)
+	defer n.set.Close()
+	adam, err := optim.NewAdamW(n.set, table)
 	if err != nil {
 		return m, err
 	}
 	defer adam.Close()
 	rows := max(1, o.Micro/o.Seq)
-	p, err := newPass(wholly(set), table, min(rows, o.Batch)*o.Seq, true, kernels.Training{Recompute: o.Recompute})
+	p, err := newPass(n, table, min(rows, o.Batch)*o.Seq, true, kernels.Training{Recompute: o.Recompute})
 	if err != nil {
 		return m, err
 	}
 	defer p.close()
-	t := &timed{set: set, adam: adam, pass: p, batches: randomBatches(o, rows)}
+	t := &timed{adam: adam, pass: p, batches: randomBatches(o, rows)}
 	var times []time.Duration
 	for i := range o.Steps + 1 {
 		took, err := t.step()
@@ -73,14 +78,30 @@ func Measure(ctx context.Context, table *kernels.Table, o MeasureOptions, step f
 			step(i)
 		}
 	}
-	m.Tokens, m.Step, m.FLOPs = o.Seq*o.Batch, median(times), tokenFLOPs(wholly(set), o.Shape.Layers, o.Shape.Heads*o.Shape.HeadDim, o.Seq)
+	m.Tokens, m.Step, m.FLOPs = o.Seq*o.Batch, median(times), tokenFLOPs(n, o.Shape.Layers, o.Shape.Heads*o.Shape.HeadDim, o.Seq)
 	m.Profile, err = t.profile()
 	return m, err
 }
 
-// timed is a model with the batches of one step.
+// network makes the parameters that are trained, from random values.
+func (o *MeasureOptions) network() (n network, err error) {
+	if o.Base == nil {
+		set, err := param.New(o.Shape.Meta(), o.Shape.Tensors(), o.Precision)
+		if err != nil {
+			return n, err
+		}
+		set.Init(1)
+		return wholly(set), nil
+	}
+	a, err := newAdapter(o.Base, loraOptions{Config: lora.Config{Rank: o.Rank, Alpha: 16}, targets: []string{allLinear}}, 1)
+	if err != nil {
+		return n, err
+	}
+	return network{source: o.Base, set: a.set, adapter: a}, nil
+}
+
+// timed is an optimizer and a program with the batches of one step.
 type timed struct {
-	set     *param.Set
 	adam    *optim.AdamW
 	pass    *pass
 	batches [][]loader.Sequence
