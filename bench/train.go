@@ -44,6 +44,7 @@ type trainResult struct {
 	GFLOPS    float64         `json:"gflops"`
 	Peak      float64         `json:"peak_gflops"`
 	MFU       float64         `json:"mfu"`
+	Recompute string          `json:"recompute"`
 	RSS       int64           `json:"rss_bytes"`
 	Profile   []operationTime `json:"profile,omitzero"`
 }
@@ -71,7 +72,7 @@ each parameter in a matrix product (4 of a base that an adapter is trained over)
 	f.StringVar(&o.precision, "precision", "bf16", "of products: bf16 or f32")
 	f.IntVar(&o.rank, "lora-rank", 0, "train an adapter of this rank on all linear modules instead of the weights (0: the weights)")
 	f.StringVar(&o.typ, "type", "BF16", "`type` of the base that an adapter is trained over: "+strings.Join(quant.MixNames(), " "))
-	f.StringVar(&o.recompute, "recompute", "none", "none or block")
+	f.StringVar(&o.recompute, "recompute", "none", kernels.RecomputeUsage)
 	f.StringVar(&o.table, "table", "auto", "kernel table: auto or one that ingot doctor lists")
 	f.IntVar(&o.threads, "threads", 0, "threads (0: one for each processor)")
 	f.BoolVar(&o.profile, "profile", false, "show where the time goes, operation by operation (native tables)")
@@ -88,7 +89,11 @@ func (o *trainOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return cli.Usagef("--precision: %w", err)
 	}
-	m := train.MeasureOptions{Shape: s, Seq: o.seq, Batch: o.batch, Micro: o.micro, Precision: precision, Recompute: o.recompute == "block", Steps: o.steps}
+	recompute, err := kernels.ParseRecompute(o.recompute)
+	if err != nil {
+		return cli.Usagef("--recompute: %w", err)
+	}
+	m := train.MeasureOptions{Shape: s, Seq: o.seq, Batch: o.batch, Micro: o.micro, Precision: precision, Recompute: recompute, Steps: o.steps}
 	if err := m.Check(); err != nil {
 		return &cli.UsageError{Err: err}
 	}
@@ -129,6 +134,7 @@ func (o *trainOptions) result(m train.Measurement, lib *kernels.Library, table *
 	if o.rank > 0 {
 		r.Type, r.Rank = o.typ, o.rank
 	}
+	r.Recompute = o.recompute
 	r.GFLOPS = r.TokS * m.FLOPs / 1e9
 	if peaks, err := lib.Measure(lib.Threads(), peakTime); err == nil {
 		r.Peak = peaks.F32 / 1e9

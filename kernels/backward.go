@@ -15,9 +15,8 @@ type Training struct {
 	// Gradient returns where the gradient of w is summed: w.Elems() elements of native
 	// memory, which outlive the program; nil where w is frozen. A run adds to them.
 	Gradient func(w Tensor) []float32
-	// Recompute keeps of each layer its input only, and computes the layer again before
-	// its gradient: a third more products for a fraction of the memory.
-	Recompute bool
+	// Recompute says what is computed again for the gradient instead of being kept.
+	Recompute Recompute
 	// Balance is the weight of the experts' balancing loss (Fedus et al. 2021), per
 	// counted token and layer; 0 for none.
 	Balance float32
@@ -46,6 +45,7 @@ type gradients struct {
 	weightOf map[Value]Value // the Gradient operand of a weight
 	needed   map[Value]bool  // activations, not views, that a trainable weight has a part in
 	layers   []int           // first instruction of each layer
+	stream   int             // columns of the residual stream
 }
 
 // weight returns the Gradient operand of weight w, -1 where it is absent or frozen.
@@ -161,17 +161,11 @@ func (g *gradients) reached(in *Instr) bool {
 	return slices.ContainsFunc(in.Out[:], func(v int32) bool { return v >= 0 && (g.soFar(v) >= 0 || len(g.views(v)) > 0) })
 }
 
-// backward appends the gradients of instructions 0 ... to-1: by layers, each of which is
-// computed again where that is asked for.
+// backward appends the gradients of instructions 0 ... to-1, layer by layer.
 func (g *gradients) backward(to int) {
-	if !g.Recompute {
-		g.reverse(0, to)
-		return
-	}
 	end := to
 	for _, start := range slices.Backward(g.layers) {
-		from, until := g.again(start, end)
-		g.reverse(from, until)
+		g.layer(start, end)
 		end = start
 	}
 	g.reverse(0, end)

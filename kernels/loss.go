@@ -43,6 +43,7 @@ func crossEntropy(dx, x []float32, target int) float32 {
 func (b *Builder) Loss(h Value, logits func(h Value) Value) Value {
 	g, head := b.grads, len(b.p.Instrs)
 	o := *b.at(h)
+	g.stream = o.Cols
 	loss := b.add(Operand{Kind: Activation, Per: o.Per, Rows: 1, Cols: 1})
 	dh := b.like(h, o.Cols)
 	g.mark(0, head)

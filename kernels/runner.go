@@ -133,7 +133,7 @@ func (r *Runner) allocate(plan *Plan) error {
 	if r.table.lib == nil {
 		return nil
 	}
-	if len(r.caches) > 0 {
+	if len(r.caches) > 0 && r.bounds.classes == 0 { // training never comes to most of the blocks
 		r.pages = newPopulator(r.caches, r.bounds.Blocks)
 	}
 	return r.allocateCall()

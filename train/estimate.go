@@ -82,7 +82,7 @@ func tokenFLOPs(n network, layers, width, context int) float64 {
 // fits refuses a run that the memory cannot hold.
 func (e *estimate) fits() error {
 	if need := e.State + e.Activations; e.Limit > 0 && need > e.Limit {
-		return fmt.Errorf("the run needs %s, but this process may use %s: a smaller --preset, fewer --micro-tokens or --recompute block take less",
+		return fmt.Errorf("the run needs %s, but this process may use %s: a smaller --preset, fewer --micro-tokens or --recompute ffn or block take less",
 			engine.Size(need), engine.Size(e.Limit))
 	}
 	return nil

@@ -23,7 +23,7 @@ type MeasureOptions struct {
 	Batch     int // sequences of an optimizer step
 	Micro     int // tokens of which gradients are computed at a time, at least Seq
 	Precision param.Precision
-	Recompute bool
+	Recompute kernels.Recompute
 	Steps     int // timed, after one that is not
 	// Base, where it is given, has the shape and stays as it lies: an adapter of rank Rank on
 	// all linear modules is trained. The caller closes it.

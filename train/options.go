@@ -13,6 +13,7 @@ import (
 
 	"github.com/ingot-llm/ingot/engine/cli"
 	"github.com/ingot-llm/ingot/engine/settings"
+	"github.com/ingot-llm/ingot/kernels"
 	"github.com/ingot-llm/ingot/train/loader"
 	"github.com/ingot-llm/ingot/train/optim"
 	"github.com/ingot-llm/ingot/train/param"
@@ -39,6 +40,7 @@ type runOptions struct {
 	schedule                    optim.Schedule
 	seed                        uint64
 	recompute                   string
+	recomputed                  kernels.Recompute // that it names
 	balance                     float64
 	evalEvery, validTokens      int
 	prompt                      string
@@ -90,7 +92,7 @@ func (o *runOptions) flags(f *pflag.FlagSet, d runDefaults) {
 	f.IntVar(&o.schedule.Warmup, "warmup", d.warmup, "steps in which the rate rises from 0, at most a quarter of all")
 	f.Float64Var(&o.schedule.Decay, "decay", 0.4, "wsd: share of the run in which the rate falls")
 	f.Float64Var(&o.schedule.Floor, "floor", 0, "share of the peak that the rate falls to")
-	f.StringVar(&o.recompute, "recompute", "none", "none, or block: keep a layer's input only and compute it again, for less memory")
+	f.StringVar(&o.recompute, "recompute", "none", kernels.RecomputeUsage)
 	f.Float64Var(&o.balance, "balance-loss", 0.01, "weight of the experts' balancing loss")
 	f.IntVar(&o.evalEvery, "eval-every", 200, "steps between validations and samples (0: at the end only)")
 	f.IntVar(&o.validTokens, "valid-tokens", 65536, "tokens of a validation")
@@ -102,8 +104,11 @@ func (o *runOptions) flags(f *pflag.FlagSet, d runDefaults) {
 	f.BoolVar(&o.onlyEstimate, "estimate", false, "print parameters, memory and time, and do not train")
 }
 
-func (o *runOptions) check() error {
-	_, err := param.ParsePrecision(o.precision)
+func (o *runOptions) check() (err error) {
+	if o.recomputed, err = kernels.ParseRecompute(o.recompute); err != nil {
+		return cli.Usagef("--recompute: %w", err)
+	}
+	_, err = param.ParsePrecision(o.precision)
 	switch {
 	case o.preset != "" && o.tokenizer == "" || o.preset == "" && o.model == "" || len(o.data) == 0 || o.out == "":
 		return cli.Usagef("training needs --tokenizer (of a new model) or --model (to tune), --data and --out")
@@ -113,8 +118,6 @@ func (o *runOptions) check() error {
 		return cli.Usagef("--lr is %g, --muon-lr %g, --clip %g and --weight-decay %g: want at least 0, and rates above it", o.rate, o.muonRate, o.clip, o.decay)
 	case o.optimizer != "adamw" && o.optimizer != "muon":
 		return cli.Usagef("--optimizer is %q, want adamw or muon", o.optimizer)
-	case o.recompute != "none" && o.recompute != "block":
-		return cli.Usagef("--recompute is %q, want none or block", o.recompute)
 	case o.saveEvery < 0 || o.resume != "auto" && o.resume != "never":
 		return cli.Usagef("--save-every is %d and --resume %q: want at least 0, and auto or never", o.saveEvery, o.resume)
 	case o.lora.Rank < 0 || o.lora.Rank > 0 && !(o.lora.Alpha > 0):

@@ -224,7 +224,7 @@ func TestUsage(t *testing.T) {
 	data, tokenizer := testData(t)
 	for want, args := range map[string][]string{
 		"training needs --tokenizer": {"pretrain"}, "--model (to tune)": {"sft", "--data", data},
-		"--recompute is \"all\"": {"pretrain", "--tokenizer", tokenizer, "--data", data, "--out", t.TempDir(), "--recompute", "all"},
+		"--recompute: \"all\"":   {"pretrain", "--tokenizer", tokenizer, "--data", data, "--out", t.TempDir(), "--recompute", "all"},
 		"unknown shape \"huge\"": {"pretrain", "--tokenizer", tokenizer, "--data", data, "--out", t.TempDir(), "--preset", "huge"},
 		"has no shards":          {"pretrain", "--tokenizer", tokenizer, "--data", t.TempDir(), "--out", t.TempDir()},
 		"unknown schedule":       {"pretrain", "--tokenizer", tokenizer, "--data", data, "--out", t.TempDir(), "--schedule", "up"},

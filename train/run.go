@@ -213,7 +213,7 @@ func (r *run) openTrainer(cmd *cobra.Command) (err error) {
 	if r.optim, err = r.newOptimizer(); err != nil {
 		return err
 	}
-	o := kernels.Training{Recompute: r.recompute == "block", Balance: float32(r.balance)}
+	o := kernels.Training{Recompute: r.recomputed, Balance: float32(r.balance)}
 	if r.pass, err = newPass(r.network, r.table, micro, true, o); err != nil {
 		return err
 	}
