@@ -64,6 +64,7 @@ var nativeTypes = []quant.DType{
 type Library struct {
 	symbols
 	running  sync.Mutex // the pool serves one call at a time
+	args     *Buf       // of such calls: native memory, see pooledOnce
 	handle   uintptr
 	features Features
 	threads  int
@@ -99,6 +100,9 @@ func (l *Library) open(o Options) (err error) {
 		return fmt.Errorf("cannot start the native library: %w", err)
 	}
 	l.handle, l.features = args.lib, Features(args.features)
+	if l.args, err = NewBuf(argsBytes); err != nil {
+		return err
+	}
 	for id, name := range slices.Backward(tableNames[:]) {
 		if args.tables>>id&1 != 0 {
 			l.tables = append(l.tables, &Table{Name: name, id: int32(id), lib: l})
@@ -119,6 +123,10 @@ func (l *Library) Close() {
 	if l.handle != 0 {
 		call(l.symbols.close, *(*unsafe.Pointer)(unsafe.Pointer(&l.handle)))
 		l.handle = 0
+		if l.args != nil {
+			l.args.Free()
+			l.args = nil
+		}
 	}
 }
 

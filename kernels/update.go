@@ -81,18 +81,18 @@ func sumSquares(x []float32) (sum float64) {
 	return sum
 }
 
+// argsBytes is more than any function's arguments take.
+const argsBytes = 4096
+
 // pooledOnce runs a function of the pool on a copy of args in native memory, and copies
 // the result back. The arguments are right by construction: a refusal is a bug.
 func pooledOnce[T number](l *Library, fn uintptr, args *T) {
-	var a arena
-	defer a.free()
-	in, err := take[T](&a, 1)
-	if err != nil {
-		panic(fmt.Sprintf("BUG: %v", err)) // a page
-	}
-	in[0] = *args
-	if code := l.pooled(fn, unsafe.Pointer(&in[0])); code != 0 {
+	l.running.Lock()
+	defer l.running.Unlock()
+	in := &view[T](l.args.Bytes(), 1)[0]
+	*in = *args
+	if code := call(fn, unsafe.Pointer(in)); code != 0 {
 		panic(fmt.Sprintf("BUG: %v", nativeError(code)))
 	}
-	*args = in[0]
+	*args = *in
 }

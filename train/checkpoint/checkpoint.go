@@ -59,7 +59,8 @@ type Store struct {
 }
 
 // Open makes the folder where it is absent and locks it; another process that has it is
-// an error. It removes what unfinished saves left.
+// an error. It brings back what an unfinished save had put aside, and removes what else it
+// left.
 func Open(dir string) (*Store, error) {
 	s := &Store{dir: dir, before: func(string) error { return nil }}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -70,6 +71,10 @@ func Open(dir string) (*Store, error) {
 	}
 	unfinished, _ := filepath.Glob(filepath.Join(dir, "."+prefix+"*"))
 	for _, path := range unfinished {
+		final := filepath.Join(dir, strings.TrimSuffix(strings.TrimPrefix(filepath.Base(path), "."), aside))
+		if _, err := os.Stat(final); strings.HasSuffix(path, aside) && errors.Is(err, os.ErrNotExist) {
+			_ = os.Rename(path, final) // if it fails, those before are there
+		}
 		_ = os.RemoveAll(path) // it costs space only
 	}
 	return s, nil
@@ -83,7 +88,7 @@ func name(step int) string { return fmt.Sprintf("%s%08d", prefix, step) }
 // Save writes a checkpoint and removes those that are neither among the newest two nor
 // the best. After an error what was there before is still there.
 func (s *Store) Save(m Manifest, arrays []Array) error {
-	tmp := filepath.Join(s.dir, "."+name(m.Step))
+	tmp := hidden(filepath.Join(s.dir, name(m.Step)))
 	err := s.write(tmp, m, arrays)
 	if err != nil {
 		_ = os.RemoveAll(tmp)
@@ -110,11 +115,39 @@ func (s *Store) write(tmp string, m Manifest, arrays []Array) error {
 	if err != nil {
 		return err
 	}
-	final := filepath.Join(s.dir, name(m.Step))
-	return errors.Join(s.do("sync", func() error { return syncDir(tmp) }),
-		s.do("remove", func() error { return os.RemoveAll(final) }), // of a run that went on from before it
-		s.do("rename", func() error { return os.Rename(tmp, final) }),
-		s.do("sync", func() error { return syncDir(s.dir) }))
+	if err := s.do("sync", func() error { return syncDir(tmp) }); err != nil {
+		return err
+	}
+	return s.publish(tmp, filepath.Join(s.dir, name(m.Step)))
+}
+
+// aside is added to the name of a checkpoint while another takes its place.
+const aside = ".old"
+
+// publish gives the folder tmp its name. A checkpoint that has it, of a run that went on
+// from before it, goes aside first and comes back if that fails.
+func (s *Store) publish(tmp, final string) error {
+	old := hidden(final) + aside
+	err := s.do("rename", func() error { return os.Rename(final, old) })
+	replaces := err == nil
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := s.do("rename", func() error { return os.Rename(tmp, final) }); err != nil {
+		if replaces {
+			err = errors.Join(err, os.Rename(old, final))
+		}
+		return err
+	}
+	if err := s.do("sync", func() error { return syncDir(s.dir) }); err != nil || !replaces {
+		return err
+	}
+	return s.do("remove", func() error { return os.RemoveAll(old) })
+}
+
+// hidden returns the path of a checkpoint's folder with a dot before its name.
+func hidden(path string) string {
+	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path))
 }
 
 func (s *Store) do(operation string, f func() error) error {

@@ -115,31 +115,50 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// TestFaults lets each operation of a save fail in turn: the checkpoint before loads.
+// TestFaults lets each operation of a save fail in turn, alone or with all after it, of a
+// new step and of one that a run which went back makes again: what was there before is
+// still there, and nothing is carried out after the failure that takes it away.
 func TestFaults(t *testing.T) {
-	for n := 0; ; n++ {
-		s := open(t, t.TempDir())
-		save(t, s, 1, 0)
-		left := n
-		s.before = func(operation string) error {
-			if left--; left < 0 {
-				return fmt.Errorf("no space for %s", operation)
+	for _, step := range []int{2, 3} {
+		for _, onwards := range []bool{true, false} {
+			n := 0
+			for savesWithFault(t, step, n, onwards) {
+				n++
 			}
-			return nil
-		}
-		err := s.Save(Manifest{Step: 2}, state(2))
-		if err == nil && n > 0 {
 			if n < 8 {
 				t.Errorf("a save has %d operations only", n)
 			}
-			return
 		}
-		m, _, latest := s.Latest(state(0))
-		if latest != nil {
-			t.Fatalf("with operation %d failing (%v): %v", n, err, latest)
-		}
-		expect(t, s, m.Step)
 	}
+}
+
+// savesWithFault saves step beside steps 1 and 2 with operation n failing, and those
+// after it where onwards is set. It returns false once a save has no operation n.
+func savesWithFault(t *testing.T, step, n int, onwards bool) bool {
+	t.Helper()
+	s := open(t, t.TempDir())
+	save(t, s, 1, 0)
+	save(t, s, 2, 0)
+	at, failed := -1, false
+	s.before = func(operation string) error {
+		if at++; at == n || onwards && at > n {
+			failed = true
+			return fmt.Errorf("no space for %s", operation)
+		}
+		return nil
+	}
+	err := s.Save(Manifest{Step: step}, state(step))
+	if failed != (err != nil) {
+		t.Errorf("operation %d failed: %v, and the save gives %v", n, failed, err)
+	}
+	s.Close()
+	again := open(t, s.dir) // as the next process finds it
+	m, damaged, latest := again.Latest(state(0))
+	if latest != nil || len(damaged) > 0 || m.Step < 2 {
+		t.Fatalf("step %d with operation %d failing (%v): the latest is %d, damaged %v, %v", step, n, err, m.Step, damaged, latest)
+	}
+	expect(t, again, m.Step)
+	return failed
 }
 
 func TestLock(t *testing.T) {
