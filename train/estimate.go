@@ -39,6 +39,9 @@ func (r *run) makeEstimate() estimate {
 	if r.set.Precision() == param.BF16 {
 		bytes = 18
 	}
+	if r.average != nil {
+		bytes += 4
+	}
 	e.State = bytes * int64(e.Parameters)
 	if r.adapter != nil {
 		for _, t := range r.source.Infos() {

@@ -107,7 +107,7 @@ func (m *monitor) step(r StepResult) error {
 
 func (m *monitor) show(now time.Time, r record) {
 	if r.Skipped {
-		m.log.Warn("step skipped: its loss or gradient is not finite", "step", r.Step)
+		m.log.Warn("step skipped", "step", r.Step, "reason", r.Reason)
 	}
 	if m.bar != nil {
 		m.bar.Describe(fmt.Sprintf("loss %.3f, %.0f tok/s, MFU %.0f %%, norm %.2f, rate %.0f %%", r.Loss, r.TokensPerSecond, 100*r.MFU, r.Norm, 100*r.Share))

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -43,6 +44,8 @@ type runOptions struct {
 	recomputed                  kernels.Recompute // that it names
 	balance                     float64
 	evalEvery, validTokens      int
+	ema, skipSpikes             float64
+	matchAdamW                  bool
 	prompt                      string
 	saveEvery                   int
 	resume                      string
@@ -81,9 +84,10 @@ func (o *runOptions) flags(f *pflag.FlagSet, d runDefaults) {
 	f.IntVar(&o.micro, "micro-tokens", 2048, "tokens of which gradients are computed at a time; memory grows with it")
 	f.IntVar(&o.steps, "steps", 0, "optimizer steps (0: as many as --epochs takes)")
 	f.Float64Var(&o.epochs, "epochs", d.epochs, "times that the data are gone through")
-	f.StringVar(&o.optimizer, "optimizer", d.optimizer, "adamw, or muon: of hidden matrices, with AdamW for the rest")
+	f.StringVar(&o.optimizer, "optimizer", d.optimizer, "adamw; muon, of hidden matrices, with AdamW for the rest; or sgd with Nesterov's momentum")
 	f.Float64Var(&o.rate, "lr", d.rate, "peak of AdamW's learning rate")
 	f.Float64Var(&o.muonRate, "muon-lr", 0.02, "peak of Muon's")
+	f.BoolVar(&o.matchAdamW, "muon-match-adamw", false, "scale Muon's steps to the size of AdamW's: --lr and --weight-decay then serve for both")
 	f.Float64Var(&o.decay, "weight-decay", d.decay, "of matrices")
 	f.Float64Var(&o.clip, "clip", 1, "largest norm of the gradient (0: any)")
 	f.Float64Var(&o.beta1, "beta1", 0.9, "AdamW's beta1")
@@ -94,6 +98,8 @@ func (o *runOptions) flags(f *pflag.FlagSet, d runDefaults) {
 	f.Float64Var(&o.schedule.Floor, "floor", 0, "share of the peak that the rate falls to")
 	f.StringVar(&o.recompute, "recompute", "none", kernels.RecomputeUsage)
 	f.Float64Var(&o.balance, "balance-loss", 0.01, "weight of the experts' balancing loss")
+	f.Float64Var(&o.ema, "ema", 0, "decay of a moving average of the weights, which OUT/model then is, such as 0.999 (0: none)")
+	f.Float64Var(&o.skipSpikes, "skip-spikes", 7, "standard deviations above the last 128 steps from which on a loss or gradient makes a step be skipped (0: never)")
 	f.IntVar(&o.evalEvery, "eval-every", 200, "steps between validations and samples (0: at the end only)")
 	f.IntVar(&o.validTokens, "valid-tokens", 65536, "tokens of a validation")
 	f.StringVar(&o.prompt, "prompt", "Once upon a time", "`text` that samples go on from")
@@ -116,8 +122,10 @@ func (o *runOptions) check() (err error) {
 		return cli.Usagef("--batch-tokens is %d, --micro-tokens %d, --context %d, --steps %d and --epochs %g: want numbers above 0", o.batchTokens, o.micro, o.context, o.steps, o.epochs)
 	case !(o.rate > 0) || !(o.muonRate > 0) || !(o.clip >= 0) || !(o.decay >= 0):
 		return cli.Usagef("--lr is %g, --muon-lr %g, --clip %g and --weight-decay %g: want at least 0, and rates above it", o.rate, o.muonRate, o.clip, o.decay)
-	case o.optimizer != "adamw" && o.optimizer != "muon":
-		return cli.Usagef("--optimizer is %q, want adamw or muon", o.optimizer)
+	case !slices.Contains([]string{"adamw", "muon", "sgd"}, o.optimizer):
+		return cli.Usagef("--optimizer is %q, want adamw, muon or sgd", o.optimizer)
+	case !(o.ema >= 0 && o.ema < 1) || !(o.skipSpikes >= 0):
+		return cli.Usagef("--ema is %g and --skip-spikes %g: want 0 to below 1, and at least 0", o.ema, o.skipSpikes)
 	case o.saveEvery < 0 || o.resume != "auto" && o.resume != "never":
 		return cli.Usagef("--save-every is %d and --resume %q: want at least 0, and auto or never", o.saveEvery, o.resume)
 	case o.lora.Rank < 0 || o.lora.Rank > 0 && !(o.lora.Alpha > 0):

@@ -157,12 +157,12 @@ func TestResumeBits(t *testing.T) {
 	}
 	data, tokenizer := testData(t)
 	steps := fromEnv("INGOT_STEPS", 40)
-	for seed := range fromEnv("INGOT_SEEDS", 2) {
+	for seed := range fromEnv("INGOT_SEEDS", 3) {
 		straight, torn := filepath.Join(t.TempDir(), "straight"), filepath.Join(t.TempDir(), "torn")
-		command(t, pretrainArgs(data, tokenizer, straight, seed, steps)...)
+		command(t, variedArgs(data, tokenizer, straight, seed, steps)...)
 		random := rand.New(rand.NewPCG(9, uint64(seed)))
 		for kills := 0; ; kills++ {
-			done := trainUntilKilled(t, pretrainArgs(data, tokenizer, torn, seed, steps), time.Duration(300+random.IntN(700))*time.Millisecond)
+			done := trainUntilKilled(t, variedArgs(data, tokenizer, torn, seed, steps), time.Duration(300+random.IntN(700))*time.Millisecond)
 			if done {
 				break
 			}
@@ -178,6 +178,12 @@ func TestResumeBits(t *testing.T) {
 			t.Errorf("seed %d: the log tells of losses at steps %v, %v", seed, log.Run.Curve("loss").Steps, err)
 		}
 	}
+}
+
+// variedArgs is pretrainArgs with what else has a state, by the seed.
+func variedArgs(data, tokenizer, out string, seed, steps int) []string {
+	more := [][]string{{"--optimizer", "adamw"}, {"--ema", "0.99"}, {"--optimizer", "sgd", "--lr", "0.05", "--ema", "0.9"}}
+	return append(pretrainArgs(data, tokenizer, out, seed, steps), more[seed%len(more)]...)
 }
 
 func fromEnv(name string, def int) int {

@@ -14,6 +14,7 @@ import (
 type progress struct {
 	OptimizerSteps int          `json:"optimizer_steps"`
 	Loader         loader.State `json:"loader"`
+	Spikes         *spikes      `json:"spikes"`
 	Settings       string       `json:"settings"` // of the run, which a resumed one must have
 }
 
@@ -27,13 +28,18 @@ func (t *Trainer) arrays() (all []checkpoint.Array) {
 	t.optim.State(func(name string, values []float32) {
 		all = append(all, checkpoint.Array{Name: name, Values: values})
 	})
+	if t.average != nil {
+		t.average.State(func(name string, values []float32) {
+			all = append(all, checkpoint.Array{Name: name, Values: values})
+		})
+	}
 	return all
 }
 
 // save writes a checkpoint of the step made last. loss is the validation's, 0 if it is
 // not known.
 func (r *run) save(loss float64) error {
-	state, err := json.Marshal(progress{r.optim.Steps(), r.loader.State(), r.settings()})
+	state, err := json.Marshal(progress{r.optim.Steps(), r.loader.State(), &r.Trainer.spikes, r.settings()})
 	if err != nil {
 		return err
 	}
@@ -46,7 +52,7 @@ func (r *run) settings() string {
 	if r.adapter != nil {
 		adapter = fmt.Sprint(r.lora)
 	}
-	return fmt.Sprint(adapter, r.preset, r.shape, r.model, r.whole, r.runOptions.precision, r.context, r.batchTokens, r.micro, r.steps, r.rate, r.runOptions.optimizer, r.muonRate, r.runOptions.decay,
+	return fmt.Sprint(adapter, r.ema, r.skipSpikes, r.matchAdamW, r.preset, r.shape, r.model, r.whole, r.runOptions.precision, r.context, r.batchTokens, r.micro, r.steps, r.rate, r.runOptions.optimizer, r.muonRate, r.runOptions.decay,
 		r.clip, r.beta1, r.beta2, r.Trainer.schedule, r.seed, r.balance, r.data)
 }
 
@@ -68,7 +74,7 @@ func (r *run) resumeLatest() (err error) {
 	if err != nil {
 		return err
 	}
-	var p progress
+	p := progress{Spikes: &r.Trainer.spikes}
 	if err := json.Unmarshal(m.State, &p); err != nil {
 		return fmt.Errorf("the checkpoint of step %d is damaged: %w", m.Step, err)
 	}

@@ -213,6 +213,12 @@ func (r *run) openTrainer(cmd *cobra.Command) (err error) {
 	if r.optim, err = r.newOptimizer(); err != nil {
 		return err
 	}
+	if r.ema > 0 {
+		if r.average, err = optim.NewAverage(r.set, r.ema); err != nil {
+			return err
+		}
+	}
+	r.Trainer.spikes.limit = r.skipSpikes
 	o := kernels.Training{Recompute: r.recomputed, Balance: float32(r.balance)}
 	if r.pass, err = newPass(r.network, r.table, micro, true, o); err != nil {
 		return err
@@ -234,20 +240,35 @@ func (r *run) openTrainer(cmd *cobra.Command) (err error) {
 }
 
 func (r *run) newOptimizer() (optimizer, error) {
-	if r.runOptions.optimizer == "adamw" {
+	switch r.runOptions.optimizer {
+	case "adamw":
 		o, err := optim.NewAdamW(r.set, r.table)
 		if err != nil {
 			return nil, err
 		}
 		r.settle(o)
 		return o, nil
+	case "sgd":
+		o, err := optim.NewSGD(r.set, r.table)
+		if err != nil {
+			return nil, err
+		}
+		o.Rate, o.Momentum, o.Decay, o.Clip = r.rate, r.beta1, r.runOptions.decay, r.clip
+		return o, nil
 	}
+	return r.newMuon()
+}
+
+func (r *run) newMuon() (optimizer, error) {
 	m, err := optim.NewMuon(r.set, r.table)
 	if err != nil {
 		return nil, err
 	}
 	r.settle(m.Rest)
 	m.Rate, m.Decay = r.muonRate, r.runOptions.decay/10 // Muon's steps are that much longer
+	if m.MatchAdamW = r.matchAdamW; m.MatchAdamW {
+		m.Rate, m.Decay = r.rate, r.runOptions.decay
+	}
 	return m, nil
 }
 
@@ -306,6 +327,16 @@ func (r *run) evaluate(ctx context.Context) (e board.Evaluation, err error) {
 	return e, r.monitor.evaluation(e)
 }
 
+// takeAverage makes the parameters their average, at the end of a run: checkpoints keep both.
+func (r *run) takeAverage() {
+	for _, p := range r.set.Params() {
+		if !p.Frozen() {
+			copy(p.Master, r.average.Of(p))
+		}
+	}
+	r.set.Round()
+}
+
 // export writes what was trained, the model as a Hugging Face directory or the adapter as
 // PEFT has it, and returns how it is used.
 func (r *run) export(ctx context.Context) (string, error) {
@@ -316,6 +347,9 @@ func (r *run) export(ctx context.Context) (string, error) {
 	dir := filepath.Join(r.out, name)
 	if err := os.RemoveAll(dir); err != nil {
 		return "", err
+	}
+	if r.average != nil {
+		r.takeAverage()
 	}
 	if r.adapter != nil {
 		return fmt.Sprintf("%s is ready: ingot serve --model %s --lora %s\n", dir, r.model, dir), lora.Write(dir, r.adapter.snapshot(), r.model)
@@ -340,6 +374,9 @@ func (r *run) close() {
 	}
 	if r.optim != nil {
 		r.optim.Close()
+	}
+	if r.average != nil {
+		r.average.Close()
 	}
 	var err error
 	for _, s := range r.shards {

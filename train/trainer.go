@@ -17,13 +17,15 @@ type Trainer struct {
 	loader   *loader.Loader
 	optim    optimizer
 	schedule optim.Schedule
+	average  *optim.Average // of the parameters, nil without
+	spikes   spikes
 	batches  int // of a step
 	step     int // steps made
 
 	pass *pass
 }
 
-// optimizer is AdamW or Muon.
+// optimizer is AdamW, Muon or SGD.
 type optimizer interface {
 	Norm(scale float64) float64
 	Step(share, scale, norm float64) error
@@ -41,8 +43,10 @@ type StepResult struct {
 	Share   float64 `json:"lr_share"` // of the peak rate
 	Tokens  int     `json:"tokens"`
 	Targets int     `json:"targets"`
-	// Skipped: loss or gradient was not finite, so nothing was changed.
-	Skipped bool `json:"skipped,omitempty"`
+	// Skipped: nothing was changed, and Reason says why; Loss and Norm are 0 if they were
+	// not finite.
+	Skipped bool   `json:"skipped,omitempty"`
+	Reason  string `json:"reason,omitempty"`
 }
 
 // Step makes one optimizer step of several batches, whose targets all count alike.
@@ -59,12 +63,27 @@ func (t *Trainer) Step() (r StepResult, err error) {
 	r.Norm = t.optim.Norm(scale)
 	t.step++
 	r.Step, r.Share = t.step, t.schedule.At(t.step)
-	if !finite(r.Loss) || !finite(r.Norm) {
-		r.Skipped, r.Loss, r.Norm = true, 0, 0 // JSON has no NaN
-		t.set.ZeroGrad()
-		return r, nil
+	if r.Reason = t.spikes.reason(r.Loss, r.Norm); r.Reason != "" {
+		return t.skip(r)
 	}
-	return r, t.optim.Step(r.Share, scale, r.Norm)
+	t.spikes.made(r.Loss, r.Norm)
+	if err := t.optim.Step(r.Share, scale, r.Norm); err != nil {
+		return r, err
+	}
+	if t.average != nil {
+		t.average.Follow(t.optim.Steps())
+	}
+	return r, nil
+}
+
+// skip leaves the parameters as they are.
+func (t *Trainer) skip(r StepResult) (StepResult, error) {
+	r.Skipped = true
+	if !finite(r.Loss) || !finite(r.Norm) {
+		r.Loss, r.Norm = 0, 0 // JSON has no NaN
+	}
+	t.set.ZeroGrad()
+	return r, t.spikes.skipped(r.Reason)
 }
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }

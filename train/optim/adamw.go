@@ -1,5 +1,5 @@
 // Package optim turns gradients into changes of parameters: AdamW in one native pass
-// over memory, Muon for hidden matrices, clipping by the global norm, and schedules of the
+// over memory, Muon for hidden matrices, SGD, an average of the parameters, clipping by the global norm, and schedules of the
 // learning rate.
 package optim
 
@@ -69,16 +69,25 @@ func aligned(n int) int { return (n + 15) / 16 * 16 }
 func (o *AdamW) Close() { o.buf.Free() }
 
 // Norm returns the length of all gradients together, times scale.
-func (o *AdamW) Norm(scale float64) float64 {
-	return scale * math.Sqrt(o.table.SumSquares(o.set.Gradients()))
+func (o *AdamW) Norm(scale float64) float64 { return gradientNorm(o.set, o.table, scale) }
+
+func gradientNorm(set *param.Set, table *kernels.Table, scale float64) float64 {
+	return scale * math.Sqrt(table.SumSquares(set.Gradients()))
+}
+
+// clipped returns scale lowered so that a gradient of that norm is at most clip long; 0
+// clips nothing.
+func clipped(scale, norm, clip float64) float64 {
+	if clip > 0 {
+		scale *= min(1, clip/(norm+1e-6))
+	}
+	return scale
 }
 
 // Step changes the parameters by their gradients times scale, the norm of which is norm,
 // at share of the peak rate, and leaves gradients of zero. It never fails.
 func (o *AdamW) Step(share, scale, norm float64) error {
-	if o.Clip > 0 {
-		scale *= min(1, o.Clip/(norm+1e-6))
-	}
+	scale = clipped(scale, norm, o.Clip)
 	o.steps++
 	for _, s := range o.moments {
 		decay := 0.0
