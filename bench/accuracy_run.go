@@ -9,7 +9,8 @@ import (
 	"strings"
 
 	"github.com/ingot-llm/ingot/engine/cli"
-	"github.com/ingot-llm/ingot/engine/tokenizer"
+	"github.com/ingot-llm/ingot/engine/model"
+	"github.com/ingot-llm/ingot/engine/predict"
 	"github.com/ingot-llm/ingot/kernels"
 	"github.com/ingot-llm/ingot/quant"
 	"github.com/ingot-llm/ingot/quant/checkpoint"
@@ -25,17 +26,17 @@ type accuracy struct {
 	out    *accuracyWriter
 	stderr io.Writer
 
-	f32     *predictor
+	f32     *predict.Predictor
 	windows [][]int32
 }
 
 // measure writes the results of F32, then of each mix.
 func (a *accuracy) measure(ctx context.Context, text string, tokens int, mixes []quant.Mix) error {
 	return a.with(ctx, f32Mix, func(src quant.Source) (err error) {
-		if a.f32, err = newPredictor(src, a.table, kernels.ActBF16); err != nil {
+		if a.f32, err = predict.New(src, a.table, model.Options{}); err != nil {
 			return err
 		}
-		defer a.f32.close()
+		defer a.f32.Close()
 		if a.windows, err = windows(src.Meta(), a.f32, text, tokens); err != nil {
 			return err
 		}
@@ -71,15 +72,15 @@ func (a *accuracy) with(ctx context.Context, mix quant.Mix, work func(quant.Sour
 
 // mix compares a quantized form's modes of activations.
 func (a *accuracy) mix(ctx context.Context, mix quant.Mix, src quant.Source) error {
-	var modes []*predictor
+	var modes []*predict.Predictor
 	for _, act := range []kernels.Activations{kernels.ActBF16, kernels.ActInt8} {
-		p, err := newPredictor(src, a.table, act)
+		p, err := predict.New(src, a.table, model.Options{Activations: act})
 		if err != nil {
 			return err
 		}
-		defer p.close()
+		defer p.Close()
 		modes = append(modes, p)
-		if !p.quantizes() {
+		if !p.Quantizes() {
 			break // plain weights meet bf16 activations in either mode
 		}
 	}
@@ -88,7 +89,7 @@ func (a *accuracy) mix(ctx context.Context, mix quant.Mix, src quant.Source) err
 
 // compare lets F32 and the modes of one type predict the text, and writes a
 // result for each mode.
-func (a *accuracy) compare(ctx context.Context, typ string, modes ...*predictor) error {
+func (a *accuracy) compare(ctx context.Context, typ string, modes ...*predict.Predictor) error {
 	sums := make([]modeSums, len(modes))
 	bar := cli.NewProgress(a.stderr, "predicting in "+typ, false)
 	for i, w := range a.windows {
@@ -110,11 +111,11 @@ func (a *accuracy) compare(ctx context.Context, typ string, modes ...*predictor)
 }
 
 // modeSums compares one mode with F32, and with the first mode.
-type modeSums struct{ f32, bf16 divergence }
+type modeSums struct{ f32, bf16 predict.Divergence }
 
-func (a *accuracy) window(tokens []int32, modes []*predictor, sums []modeSums) error {
+func (a *accuracy) window(tokens []int32, modes []*predict.Predictor, sums []modeSums) error {
 	known, next := tokens[:len(tokens)-1], tokens[1:]
-	want, err := a.f32.predict(known)
+	want, err := a.f32.Predict(known)
 	if err != nil {
 		return err
 	}
@@ -122,51 +123,42 @@ func (a *accuracy) window(tokens []int32, modes []*predictor, sums []modeSums) e
 	for m, p := range modes {
 		got := want
 		if p != a.f32 {
-			if got, err = p.predict(known); err != nil {
+			if got, err = p.Predict(known); err != nil {
 				return err
 			}
 		}
 		if m == 0 {
 			first = got
 		}
-		width := len(got) / len(known)
-		for i, id := range next {
-			from, to := i*width, (i+1)*width
-			sums[m].f32.add(want[from:to], got[from:to], id)
-			if m > 0 {
-				sums[m].bf16.add(first[from:to], got[from:to], id)
-			}
+		sums[m].f32.Add(want, got, next)
+		if m > 0 {
+			sums[m].bf16.Add(first, got, next)
 		}
 	}
 	return nil
 }
 
-func (a *accuracy) result(typ string, p *predictor, act kernels.Activations, s modeSums) accuracyResult {
+func (a *accuracy) result(typ string, p *predict.Predictor, act kernels.Activations, s modeSums) accuracyResult {
 	r := accuracyResult{
-		Kind: "accuracy", Model: a.name, Type: typ, Stored: storedTypes(p.model.Program), Activations: act.String(), Table: a.table.Name,
-		Tokens: s.f32.tokens, Perplexity: s.f32.perplexity(), KL: s.f32.meanKL(), Top1: s.f32.top1(),
+		Kind: "accuracy", Model: a.name, Type: typ, Stored: storedTypes(p.Model.Program), Activations: act.String(), Table: a.table.Name,
+		Tokens: s.f32.Tokens, Perplexity: s.f32.Perplexity(), KL: s.f32.MeanKL(), Top1: s.f32.Top1(),
 	}
 	if p == a.f32 {
 		r.Activations = "f32"
 	}
-	if s.bf16.tokens > 0 {
-		r.VsBF16 = &shift{KL: s.bf16.meanKL(), Top1: s.bf16.top1()}
+	if s.bf16.Tokens > 0 {
+		r.VsBF16 = &shift{KL: s.bf16.MeanKL(), Top1: s.bf16.Top1()}
 	}
 	return r
 }
 
-// windows cuts the text's first tokens into windows of one token more than p predicts
-// after at once. Each begins with BOS where the model wants it.
-func windows(meta *quant.Meta, p *predictor, text string, most int) (out [][]int32, err error) {
-	ids, first, err := textTokens(meta, text, p.model.Vocab)
+// windows cuts the text's first tokens into windows.
+func windows(meta *quant.Meta, p *predict.Predictor, text string, most int) ([][]int32, error) {
+	ids, first, err := textTokens(meta, text, p.Model.Vocab)
 	if err != nil {
 		return nil, err
 	}
-	for ids = ids[:min(most, len(ids))]; len(ids)+len(first) > 1; {
-		n := min(p.window()+1-len(first), len(ids))
-		out = append(out, append(first[:len(first):len(first)], ids[:n]...))
-		ids = ids[n:]
-	}
+	out := p.Windows(ids[:min(most, len(ids))], first)
 	if len(out) == 0 {
 		return nil, fmt.Errorf("the text has %d token(s): there is no next one to predict", len(ids))
 	}
@@ -178,14 +170,12 @@ func textTokens(meta *quant.Meta, text string, vocab int) (ids, first []int32, e
 	if meta.String("tokenizer.ggml.model", "") == "" {
 		return wordTokens(text, vocab), nil, nil
 	}
-	t, err := tokenizer.New(meta)
+	encode, err := predict.Encoder(meta)
 	if err != nil {
 		return nil, nil, err
 	}
-	if t.AddsBOS() {
-		first = []int32{t.BOS()}
-	}
-	return t.Encode(nil, text, tokenizer.EncodeOptions{}), first, nil
+	ids, first = encode(text)
+	return ids, first, nil
 }
 
 // wordTokens are for a model without a tokenizer: the text's words, numbered at random.

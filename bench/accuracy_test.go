@@ -107,19 +107,6 @@ func TestAccuracyShape(t *testing.T) {
 	}
 }
 
-func TestDivergence(t *testing.T) {
-	ln := func(x float64) float32 { return float32(math.Log(x)) }
-	var d divergence
-	q := []float32{ln(0.25) + 7, ln(0.5) + 7, ln(0.25) + 7} // logits lack a constant
-	d.add(q, []float32{3, 3, 3}, 1)
-	d.add(q, q, 0)
-	kl := (0.5*math.Log(0.5*3) + 0.5*math.Log(0.25*3)) / 2
-	nll := (math.Log(3) + math.Log(4)) / 2
-	if math.Abs(d.meanKL()-kl) > 1e-6 || math.Abs(math.Log(d.perplexity())-nll) > 1e-6 || d.top1() != 0.5 {
-		t.Errorf("KL %v, want %v; nll %v, want %v; top1 %v, want 0.5", d.meanKL(), kl, math.Log(d.perplexity()), nll, d.top1())
-	}
-}
-
 func TestStoredTypes(t *testing.T) {
 	weight := func(d quant.DType, n int) kernels.Operand {
 		return kernels.Operand{Kind: kernels.Weight, DType: d, Data: make([]byte, n)}

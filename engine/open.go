@@ -152,7 +152,7 @@ func (m *opened) load(o *Options) (err error) {
 	if err != nil {
 		return err
 	}
-	act, err := o.activations(m.table)
+	act, err := o.ActivationsOn(m.table)
 	if err != nil {
 		return err
 	}

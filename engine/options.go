@@ -86,8 +86,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// activations returns what o.Activations means on a table.
-func (o Options) activations(t *kernels.Table) (kernels.Activations, error) {
+// ActivationsOn returns what o.Activations means on a table.
+func (o Options) ActivationsOn(t *kernels.Table) (kernels.Activations, error) {
 	switch o.Activations {
 	case "auto":
 		return t.Prefers(), nil

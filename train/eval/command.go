@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"context"
 	"log/slog"
 	"math"
 	"os"
@@ -19,6 +20,7 @@ type command struct {
 	options     Options
 	tasks       []string
 	url, keyEnv string
+	against     string // a reference to compare with
 	json        bool
 }
 
@@ -42,8 +44,17 @@ Prompts and metrics are lm-evaluation-harness's where it has the task; solved ex
 (--num-fewshot) are the file's first rows other than the question. --tasks list shows
 the tasks and their files, which lie in the folder --data: JSON lines, plain or .gz.
 A text of more than 64 KiB counts as several. Over a URL a long text is scored in
-shorter windows than here, which makes it a little less likely.`,
+shorter windows than here, which makes it a little less likely.
+
+--against compares MODEL with a reference, such as the model that it was quantized from,
+over the texts of --tasks, in windows of at most 512 tokens with a cache in F32:
+
+  kl_divergence         mean divergence of MODEL's next-token distribution from the
+                        reference's, in nats: what was lost, whatever the text says
+  top1_agreement        share of tokens at which both find the same next one likeliest
+  perplexity            of MODEL, and reference_perplexity`,
 		Example: `  ingot eval model.gguf --tasks bpb --file book.txt
+  ingot eval model-q4.gguf --against model-f16.gguf --tasks bpb --file book.txt
   ingot eval model.gguf --tasks arc_easy,piqa --data shared/data --limit 200
   ingot eval model.gguf --tasks gsm8k --num-fewshot 8 --data shared/data --json
   OPENAI_API_KEY=secret ingot eval --url http://127.0.0.1:8080 --tasks boolq --data shared/data
@@ -63,6 +74,7 @@ func (c *command) flags(f *pflag.FlagSet) {
 	f.IntVar(&c.options.Shots, "num-fewshot", -1, "solved examples before each question (-1: as the task has it)")
 	f.StringVar(&c.url, "url", "", "`address` of an OpenAI-compatible server, instead of a model here")
 	f.StringVar(&c.keyEnv, "key-env", "OPENAI_API_KEY", "environment `variable` with the server's API key, if it is set")
+	f.StringVar(&c.against, "against", "", "reference `model` to compare with over text")
 	f.BoolVar(&c.json, "json", false, "print a JSON object a task")
 	all := pflag.NewFlagSet("engine", pflag.ContinueOnError)
 	c.engine.AddFlags(all)
@@ -78,6 +90,8 @@ func (c *command) check(args []string) error {
 		return cli.Usagef("name tasks: --tasks bpb, or --tasks list to see what there is")
 	case c.url == "" && len(args) == 0:
 		return cli.Usagef("name a model, or a server by --url")
+	case c.url != "" && c.against != "":
+		return cli.Usagef("--against compares models that are here, not one at --url")
 	case c.options.Limit < 0:
 		return cli.Usagef("--limit is %d, want at least 0", c.options.Limit)
 	case c.options.Shots < -1:
@@ -99,7 +113,7 @@ func (c *command) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return cli.Usagef("--tasks: %w", err)
 	}
-	scorer, name, done, err := c.open(cmd, args)
+	ask, name, done, err := c.open(cmd, args)
 	if err != nil {
 		return err
 	}
@@ -109,7 +123,7 @@ func (c *command) run(cmd *cobra.Command, args []string) error {
 	c.options.Parallel = c.engine.MaxSeqs
 	c.options.Damaged = func(err error) { log.Warn("a row cannot be used", "error", err) }
 	for _, t := range tasks {
-		r, err := c.ask(cmd, scorer, t)
+		r, err := c.ask(cmd, ask, t)
 		if err != nil {
 			return err
 		}
@@ -120,12 +134,15 @@ func (c *command) run(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
+// asker puts a task to what was opened.
+type asker func(ctx context.Context, t *Task, o Options) (*Result, error)
+
 // ask runs a task beside a progress bar.
-func (c *command) ask(cmd *cobra.Command, s Scorer, t *Task) (*Result, error) {
+func (c *command) ask(cmd *cobra.Command, ask asker, t *Task) (*Result, error) {
 	p := cli.NewProgress(cmd.ErrOrStderr(), t.Name, false)
 	defer p.Done()
 	c.options.Progress = func(done, total int) { p.Set(int64(done), int64(total)) }
-	return Run(cmd.Context(), s, t, c.options)
+	return ask(cmd.Context(), t, c.options)
 }
 
 // What serving bounds and evaluation does not: milliseconds of a step, since nobody waits
@@ -135,22 +152,34 @@ const (
 	waiting = math.MaxInt32
 )
 
-// open opens the model or finds the server. done ends the work with it.
-func (c *command) open(cmd *cobra.Command, args []string) (s Scorer, name string, done func(), err error) {
+// open opens the model, with its reference, or finds the server. done ends the work with it.
+func (c *command) open(cmd *cobra.Command, args []string) (ask asker, name string, done func(), err error) {
+	warnings := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	if c.against != "" {
+		pair, err := Compare(args[0], c.against, c.engine, warnings)
+		if err != nil {
+			return nil, "", nil, err
+		}
+		return pair.Run, args[0] + " against " + c.against, func() { pair.Close() }, nil
+	}
+	s, name, done, err := c.openScorer(cmd.Context(), args, warnings)
+	return func(ctx context.Context, t *Task, o Options) (*Result, error) { return Run(ctx, s, t, o) }, name, done, err
+}
+
+func (c *command) openScorer(ctx context.Context, args []string, warnings *slog.Logger) (s Scorer, name string, done func(), err error) {
 	model := ""
 	if len(args) > 0 {
 		model = args[0]
 	}
 	if c.url != "" {
-		e, err := Dial(cmd.Context(), c.url, os.Getenv(c.keyEnv), model)
+		e, err := Dial(ctx, c.url, os.Getenv(c.keyEnv), model)
 		if err != nil {
 			return nil, "", nil, err
 		}
 		return e, e.model, func() {}, nil
 	}
 	c.engine.Model, c.engine.MaxStepMS, c.engine.MaxWaiting = model, stepMS, waiting
-	level := &slog.HandlerOptions{Level: slog.LevelWarn}
-	e, err := engine.Open(c.engine, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), level)))
+	e, err := engine.Open(c.engine, warnings)
 	if err != nil {
 		return nil, "", nil, err
 	}
