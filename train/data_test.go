@@ -1,6 +1,7 @@
 package train
 
 import (
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -71,6 +72,64 @@ func folder(t *testing.T, dir string) map[string]string {
 		t.Fatal(err)
 	}
 	return files
+}
+
+// TestDataReport: every document is counted once, as kept or by why it is dropped, with
+// where it stands.
+func TestDataReport(t *testing.T) {
+	_, tokenizer := testData(t)
+	text := filepath.Join(t.TempDir(), "some.jsonl")
+	lines := []string{`{"text":"The fox saw the crow."}`, `{"text":" "}`, `{"text":"The fox saw the crow.\n"}`, `{"text":3}`,
+		`{"text":"é"}`, `{"text":"` + strings.Repeat("é", 101) + `"}`, `{"text":"` + strings.Repeat("é", 100) + `"}`}
+	if err := os.WriteFile(text, []byte(strings.Join(lines, "\n")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(t.TempDir(), "data")
+	args := []string{"data", "--tokenizer", tokenizer, "--out", out, "--valid", "0", "--min-chars", "2", "--max-chars", "100"}
+	if printed, err := try(append(args, text)...); err == nil || !strings.Contains(err.Error(), "line 4") {
+		t.Errorf("error %v, want one of line 4\n%s", err, printed)
+	}
+	printed := command(t, append(args, "--policy", "skip", text)...)
+	r := readReport(t, out)
+	got := map[string]string{}
+	for reason, d := range r.Dropped {
+		for _, s := range d.Samples {
+			got[reason] += fmt.Sprintf("%s:%d %d bytes;", filepath.Base(s.Path), s.Line, len(s.Text))
+		}
+		if !strings.Contains(printed, "dropped: "+reason) || d.Documents != 1 {
+			t.Errorf("%q dropped %d; printed:\n%s", reason, d.Documents, printed)
+		}
+	}
+	want := map[string]string{"empty": "some.jsonl:2 0 bytes;", "duplicate": "some.jsonl:3 21 bytes;", "damaged": ".:0 0 bytes;",
+		"short": "some.jsonl:5 2 bytes;", "long": "some.jsonl:6 202 bytes;"}
+	if !maps.Equal(got, want) {
+		t.Errorf("dropped %v, want %v", got, want)
+	}
+	if r.Read.Documents != 6 || r.Train.Documents != 2 || r.Train.Bytes != 221 || r.Read.Bytes != 221+21+2+202 {
+		t.Errorf("read %+v, kept %+v", r.Read, r.Train)
+	}
+}
+
+func readReport(t *testing.T, dir string) *dataReport {
+	t.Helper()
+	r := &dataReport{}
+	text, err := os.ReadFile(filepath.Join(dir, "report.json"))
+	if err == nil {
+		err = json.Unmarshal(text, r)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestDataRefuses(t *testing.T) {
+	for flag, value := range map[string]string{"--dedup": "all", "--dedup-memory": "0", "--min-chars": "-1", "--max-chars": "5"} {
+		_, err := try("data", "--tokenizer", "a", "--out", "b", "--min-chars", "7", flag, value, "c.txt")
+		if err == nil || !strings.Contains(err.Error(), flag+" ") {
+			t.Errorf("%s %s: %v", flag, value, err)
+		}
+	}
 }
 
 func TestDataRefusesThreads(t *testing.T) {

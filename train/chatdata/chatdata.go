@@ -151,6 +151,31 @@ func (c *Conversation) check() error {
 	return nil
 }
 
+// Text returns what is said in the conversation, message by message.
+func (c *Conversation) Text() string {
+	said := make([]string, len(c.Messages))
+	for i, raw := range c.Messages {
+		var m struct {
+			Content any `json:"content"`
+		}
+		_ = json.Unmarshal(raw, &m) // has a role: is an object
+		said[i] = contentText(m.Content)
+	}
+	return strings.Join(said, "\n\n")
+}
+
+// contentText returns the text of a message's content: a string, or a list of parts.
+func contentText(content any) string {
+	parts, _ := content.([]any)
+	text, _ := content.(string)
+	for _, p := range parts {
+		if part, ok := p.(map[string]any); ok {
+			text += contentText(part["text"])
+		}
+	}
+	return text
+}
+
 // Example is a conversation as tokens.
 type Example struct {
 	Tokens  []int32

@@ -98,6 +98,13 @@ func TestForms(t *testing.T) {
 	}
 }
 
+func TestText(t *testing.T) {
+	c, err := Parse([]byte(`{"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"image"},{"type":"text","text":"b"}]},{"role":"assistant","content":"c"},{"role":"assistant","content":null}]}`))
+	if got := c.Text(); err != nil || got != "ab\n\nc\n\n" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 func TestAsk(t *testing.T) {
 	c, err := Ask([]byte(`{"title":"The Crow","by":"A","text":"Once."}`), "Tell me of {title} by {by}.", "text")
 	if err != nil || string(c.Messages[0]) != `{"role":"user","content":"Tell me of The Crow by A."}` || !strings.Contains(string(c.Messages[1]), "Once.") {
