@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"math"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -63,6 +66,33 @@ func TestEvalOverURL(t *testing.T) {
 	stop()
 	if err := <-served; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestSpeedrun makes a model from text with one command, and once more, when all is there;
+// the model answers.
+func TestSpeedrun(t *testing.T) {
+	var lines strings.Builder
+	for i := range 300 {
+		fmt.Fprintf(&lines, "{\"title\":\"the fox %d\",\"text\":\"The fox number %d went to the river and drank. Then it went home.\"}\n", i, i)
+	}
+	file, out := filepath.Join(t.TempDir(), "text.jsonl"), filepath.Join(t.TempDir(), "run")
+	if err := os.WriteFile(file, []byte(lines.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"train", "speedrun", "--out", out, "--vocab-size", "400", "--steps", "2", "--chat-steps", "1", "--ask", "Tell me of {title}.", "--eval", file, file}
+	for range 2 {
+		var printed bytes.Buffer
+		if err := execute(t.Context(), &printed, args...); err != nil {
+			t.Fatal(err)
+		}
+		if got := printed.String(); !strings.Contains(got, "bits_per_byte") || !strings.Contains(got, "ingot serve --model") {
+			t.Errorf("printed:\n%s", got)
+		}
+	}
+	var answer bytes.Buffer
+	if err := execute(t.Context(), &answer, "run", filepath.Join(out, "model.gguf"), "Tell me of the fox 3.", "--max-tokens", "5"); err != nil || answer.Len() == 0 {
+		t.Errorf("the model answers %q, %v", answer.String(), err)
 	}
 }
 

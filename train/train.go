@@ -18,6 +18,6 @@ func Commands() []*cobra.Command {
 	group.Example = `  ingot train tokenizer --out tok/ books/*.jsonl.gz
   ingot train data --tokenizer tok/ --out data/ books/*.jsonl.gz
   ingot train pretrain --preset nano --tokenizer tok/ --data data/ --out run/`
-	group.AddCommand(tokenizerCommand(), dataCommand(), pretrainCommand(), sftCommand(), mergeCommand(), dashboardCommand())
+	group.AddCommand(tokenizerCommand(), dataCommand(), pretrainCommand(), sftCommand(), mergeCommand(), dashboardCommand(), speedrunCommand())
 	return []*cobra.Command{group}
 }
