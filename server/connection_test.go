@@ -256,6 +256,26 @@ func TestDrainFinishes(t *testing.T) {
 	}
 }
 
+// TestDrainUnused: a connection on which nothing was ever asked, as browsers open them in
+// advance, does not hold up the end.
+func TestDrainUnused(t *testing.T) {
+	h := start(t, newFake(), nil)
+	conn, err := h.dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if a := h.do("GET", "/livez", ""); a.status != 200 { // the server has accepted both by now
+		t.Fatal(a.status)
+	}
+	if err := h.server.Shutdown(t.Context()); err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+	if n, err := conn.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the connection reads %d bytes, %v", n, err)
+	}
+}
+
 // TestEngineErrors maps what the engine says to what a client is told, before and in the
 // middle of a stream.
 func TestEngineErrors(t *testing.T) {

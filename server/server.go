@@ -36,6 +36,7 @@ type Server struct {
 	watch    *watcher
 	pace     pace
 	http     *fasthttp.Server
+	unused   unused
 	page     map[string]asset
 
 	base     context.Context // ends when the drain's deadline passes
@@ -76,6 +77,7 @@ func New(cfg Config, model Model, log *slog.Logger) (*Server, error) {
 	s.page = loadPage()
 	s.metrics = newMetrics(s.names[0], model)
 	s.base, s.end = context.WithCancelCause(context.Background())
+	s.unused.ended = s.base
 	s.work.idle = make(chan struct{}, 1)
 	s.http = s.newHTTP()
 	return s, nil
@@ -95,6 +97,7 @@ func (s *Server) newHTTP() *fasthttp.Server {
 		SecureErrorLogMessage: true,
 		CloseOnShutdown:       true,
 		TCPKeepalive:          true,
+		ConnState:             s.unused.track,
 		HeaderReceived: func(*fasthttp.RequestHeader) fasthttp.RequestConfig {
 			return fasthttp.RequestConfig{ReadTimeout: s.cfg.BodyTimeout}
 		},
@@ -154,6 +157,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.log.Info("server: draining", "requests", s.work.count())
 	err := s.drain(ctx)
 	s.end(errDraining)
+	s.unused.close()
 	// What was told to end writes its last event now.
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
