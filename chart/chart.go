@@ -98,7 +98,7 @@ func (c *Chart) axes(b *strings.Builder) {
 		fmt.Fprintf(b, `<text class="tick" x="%.1f" y="%d" text-anchor="middle">%s</text>`, x, height-low+15, html.EscapeString(t.text))
 	}
 	fmt.Fprintf(b, `<text class="axis" x="%d" y="%d" text-anchor="middle">%s</text>`, (left+width-right)/2, height-8, html.EscapeString(c.X))
-	fmt.Fprintf(b, `<text class="axis" transform="translate(14 %d) rotate(-90)" text-anchor="middle">%s</text>`, (above+height-low)/2, html.EscapeString(c.Y))
+	fmt.Fprintf(b, `<text class="axis y" transform="translate(14 %d) rotate(-90)" text-anchor="middle">%s</text>`, (above+height-low)/2, html.EscapeString(c.Y))
 }
 
 func (c *Chart) draw(b *strings.Builder, l *Line) {

@@ -53,7 +53,7 @@ func Linear(low, high float64) *Scale {
 
 // tickText writes a tick's value with as many digits as tell it from its neighbours.
 func tickText(v, step float64) string {
-	if step < 1 && step < v/100 {
+	if step < 1 && step < math.Abs(v)/100 {
 		return trimmed(v, int(math.Ceil(-math.Log10(step)-1e-9)))
 	}
 	return Number(v)
@@ -71,15 +71,12 @@ func roundUp(v float64) float64 {
 }
 
 // logarithmic returns a scale that holds low and high, both more than 0, with ticks at
-// 1, 2 and 5 times powers of ten; over many decades at the powers alone, within one at
-// the round numbers of a linear scale.
+// 1, 2 and 5 times powers of ten; over many decades at the powers alone, within less than
+// one, where those are few, at the round numbers of a linear scale.
 func logarithmic(low, high float64) *Scale {
 	low, high = min(max(low, smallest), largest), min(max(high, smallest), largest)
-	if high/low < 10 {
-		s := Linear(low, high)
-		if s.forward = math.Log10; s.low <= 0 {
-			s.low, s.ticks = low, s.ticks[1:]
-		}
+	if s := Linear(low, high); high/low < 10 && s.low > 0 {
+		s.forward = math.Log10
 		return s
 	}
 	s := &Scale{low: roundDown(low), high: roundUp(high), forward: math.Log10}

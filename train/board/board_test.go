@@ -184,7 +184,7 @@ func TestReport(t *testing.T) {
 	}
 	page := string(text)
 	for _, want := range []string{"200 of 200", "done", "Training loss", "Validation, bits per byte", "Learning rate", "Norm of the gradient", "MFU", "reward margin",
-		"a &lt;script&gt;alert", "the end", "1.28 M", "&lt;b&gt;Once", "skipped: step 100", "went on from step 80", "1 lines of the log are damaged", "prefers-color-scheme: dark", "step 200: 3.5"} {
+		"a &lt;script&gt;alert", "the end", "1.28 M", "&lt;b&gt;Once", "skipped: step 100", "went on from step 80", "1 lines of the log are damaged", "prefers-color-scheme: dark", "step 200: 3.5", `<span class="key c0 dashed"></span>validation`, `<progress max="200" value="200"`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q", want)
 		}
@@ -194,6 +194,20 @@ func TestReport(t *testing.T) {
 	}
 	if svgs := checkCharts(t, page); svgs != 8 {
 		t.Errorf("%d charts, want 8", svgs)
+	}
+}
+
+// TestCompared: of several runs what differs is told apart from what is the same.
+func TestCompared(t *testing.T) {
+	run := func(lr string) Named {
+		return Named{Run: &Run{Starts: []Start{{Settings: map[string]string{"lr": lr, "seed": "1"}}}}}
+	}
+	told := configuration([]Named{run("0.1"), run("0.2")})[1]
+	if len(told.Rows) != 1 || told.Rows[0].Name != "lr" || len(told.Same) != 1 || told.Same[0].Name != "seed" {
+		t.Errorf("%+v differ, %+v are the same", told.Rows, told.Same)
+	}
+	if alone := configuration([]Named{run("0.1")})[1]; len(alone.Rows) != 2 || len(alone.Same) != 0 {
+		t.Errorf("of one run: %+v", alone)
 	}
 }
 

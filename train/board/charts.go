@@ -17,6 +17,11 @@ type Named struct {
 	Colour int
 }
 
+// Line is how the run's lines are drawn, without points.
+func (r Named) Line() chart.Line {
+	return chart.Line{Name: r.Name, Colour: r.Colour, Dashed: r.Colour/chart.Colours%2 == 1}
+}
+
 // figure is how a curve of the log is drawn.
 type figure struct {
 	name, title, unit string
@@ -29,8 +34,8 @@ type figure struct {
 var figures = []figure{
 	{name: "loss", title: "Training loss", unit: "nats a token", axis: chart.Close, smooth: true},
 	{name: "valid_loss", title: "Validation loss", unit: "nats a token", axis: chart.Close, dots: true},
-	{name: "valid_bits_per_byte", title: "Validation, bits per byte", unit: "bits", axis: chart.Close, dots: true},
-	{name: "lr_share", title: "Learning rate", unit: "rate"},
+	{name: "valid_bits_per_byte", title: "Validation, bits per byte", unit: "bits a byte", axis: chart.Close, dots: true},
+	{name: "lr_share", title: "Learning rate", unit: "--lr at the step"},
 	{name: "grad_norm", title: "Norm of the gradient", unit: "norm", axis: chart.Logarithmic, smooth: true},
 	{name: "tok_s", title: "Speed", unit: "tokens/s", smooth: true},
 	{name: "mfu", title: "Share of the machine's peak (MFU)", unit: "%", factor: 100, smooth: true},
@@ -55,7 +60,11 @@ func charts(runs []Named, x string, log bool) (all []*chart.Chart) {
 		}
 		c := &chart.Chart{Title: f.title, X: x, Y: f.unit, XScale: chart.Linear(0, last), Values: true}
 		for _, r := range runs {
-			c.Lines = append(c.Lines, r.lines(f, x)...)
+			lines := r.lines(f, x)
+			if len(runs) == 1 && len(lines) == 2 {
+				lines[0].Name, lines[1].Name = "each step", "smoothed"
+			}
+			c.Lines = append(c.Lines, lines...)
 		}
 		if f.name == "loss" && len(runs) == 1 {
 			c.Lines = append(c.Lines, runs[0].validation(x)...)
@@ -109,7 +118,9 @@ func (r *Named) lines(f figure, x string) []chart.Line {
 		factor = 1
 	}
 	line := func(c *Curve) chart.Line {
-		return chart.Line{Name: r.Name, Colour: r.Colour, Dashed: r.Colour/chart.Colours%2 == 1, Dots: f.dots, Points: r.points(c.thin(maxPoints), x, factor)}
+		l := r.Line()
+		l.Dots, l.Points = f.dots, r.points(c.thin(maxPoints), x, factor)
+		return l
 	}
 	span := float64(len(c.Steps)) / 40
 	if !f.smooth || span <= 1 {
@@ -127,6 +138,16 @@ func (r *Named) validation(x string) []chart.Line {
 		return nil
 	}
 	return []chart.Line{{Name: "validation", Colour: r.Colour, Dashed: true, Dots: true, Points: r.points(c.thin(maxPoints), x, 1)}}
+}
+
+// legend are the lines that a chart of several names: the faint ones of a chart with one
+// run, the runs alone of others.
+func legend(c *chart.Chart) []chart.Line {
+	if len(c.Lines) < 2 {
+		return nil
+	}
+	several := c.Lines[0].Colour != c.Lines[len(c.Lines)-1].Colour
+	return slices.DeleteFunc(slices.Clone(c.Lines), func(l chart.Line) bool { return several && l.Faint })
 }
 
 // points are a curve's, over one of Axes.

@@ -40,7 +40,7 @@ type report struct {
 	Run           row
 	About         string
 	Charts        []*chart.Chart
-	Events        []string
+	Events        []events
 	Samples       []samples
 	Configuration []table
 }
@@ -54,7 +54,7 @@ func Report(w io.Writer, name string, r *Run, updated time.Time) error {
 	}
 	return pages.ExecuteTemplate(w, "report.html", report{Style: style, Script: template.JS(chart.Script), ScriptHash: scriptHash,
 		Run:   summary(runs[0], state),
-		About: r.about(), Charts: charts(runs, "step", false), Events: r.events(), Samples: []samples{runs[0].samples()}, Configuration: configuration(runs)})
+		About: r.about(), Charts: charts(runs, "step", false), Events: happened(runs), Samples: []samples{runs[0].samples()}, Configuration: configuration(runs)})
 }
 
 // about says what the run is, in a sentence.
@@ -65,7 +65,22 @@ func (r *Run) about() string {
 	return fmt.Sprintf("ingot train %s, begun %s.", r.Starts[0].Command, r.Starts[0].Time.Format(minute))
 }
 
-// events tells what happened beside the steps.
+// events is what happened in a run beside the steps.
+type events struct {
+	Named
+	All []string
+}
+
+// happened are the events of the runs that have some.
+func happened(runs []Named) (all []events) {
+	for _, r := range runs {
+		if e := r.events(); len(e) > 0 {
+			all = append(all, events{r, e})
+		}
+	}
+	return all
+}
+
 func (r *Run) events() (all []string) {
 	steps := map[string][]string{}
 	for _, m := range r.Marks {

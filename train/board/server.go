@@ -178,7 +178,7 @@ func (s *Server) parts(seen, x string, log bool, off []string) (*parts, error) {
 		all[i] = drawn[i].samples()
 	}
 	p := &parts{Version: version, Parts: map[string]string{}}
-	for name, data := range map[string]any{"summary": rows, "charts": charts(drawn, x, log), "samples": all, "configuration": configuration(drawn)} {
+	for name, data := range map[string]any{"summary": rows, "charts": charts(drawn, x, log), "events": happened(drawn), "samples": all, "configuration": configuration(drawn)} {
 		var html bytes.Buffer
 		if err := pages.ExecuteTemplate(&html, name, data); err != nil {
 			return nil, err

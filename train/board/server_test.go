@@ -93,14 +93,14 @@ func TestView(t *testing.T) {
 		if answer.StatusCode == http.StatusNoContent {
 			return p
 		}
-		if err := json.Unmarshal([]byte(text), &p); err != nil || len(p.Parts) != 4 {
+		if err := json.Unmarshal([]byte(text), &p); err != nil || len(p.Parts) != 5 {
 			t.Fatalf("%v in %s", err, text)
 		}
 		checkCharts(t, p.Parts["charts"])
 		return p
 	}
 	p := view("")
-	for part, want := range map[string]string{"summary": "9 of 50", "charts": "<title>second</title>", "samples": "a &lt;script&gt;alert", "configuration": "&lt;b&gt;Once"} {
+	for part, want := range map[string]string{"summary": "9 of 50", "charts": "<title>second</title>", "events": "skipped: step 100", "samples": "a &lt;script&gt;alert", "configuration": "&lt;b&gt;Once"} {
 		if !strings.Contains(p.Parts[part], want) {
 			t.Errorf("the %s lack %q:\n%s", part, want, p.Parts[part])
 		}

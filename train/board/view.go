@@ -16,13 +16,27 @@ var files embed.FS
 
 // pages are the templates: the report, and the parts that it shares with the live page.
 var pages = template.Must(template.New("").Funcs(template.FuncMap{
-	"colour": func(n int) int { return n % chart.Colours },
+	"key":    key,
+	"legend": legend,
 }).ParseFS(files, "page/*.html"))
+
+// key is the class of a line's key in a legend.
+func key(l chart.Line) string {
+	class := fmt.Sprintf("key c%d", l.Colour%chart.Colours)
+	if l.Dashed {
+		class += " dashed"
+	}
+	if l.Faint {
+		class += " faint"
+	}
+	return class
+}
 
 // row is a run's line in the summary.
 type row struct {
 	Named
 	Cells []Fact
+	Steps int // of the whole run, 0 if it is not known
 }
 
 // silence is after how long without a new line a run counts as stopped; a run whose steps
@@ -63,7 +77,7 @@ func summary(r Named, state string) row {
 	} else {
 		cells = append(cells, Fact{"left", "-"})
 	}
-	return row{r, cells}
+	return row{r, cells, r.Start().Steps}
 }
 
 // recent is a figure's mean over about the last steps.
@@ -117,13 +131,27 @@ type compared struct {
 
 // table is what the runs were told or found.
 type table struct {
+	Name string
 	Runs []Named
-	Rows []compared
+	Rows []compared // of several runs those that differ
+	Same []compared
 }
 
 // configuration are the tables of what the runs found and what they were told.
 func configuration(runs []Named) []table {
-	return []table{{runs, compare(runs, facts)}, {runs, compare(runs, flags)}}
+	return []table{newTable("found", runs, facts), newTable("told", runs, flags)}
+}
+
+func newTable(name string, runs []Named, of func(Start) []Fact) table {
+	t := table{Name: name, Runs: runs}
+	for _, row := range compare(runs, of) {
+		if row.Differs || len(runs) == 1 {
+			t.Rows = append(t.Rows, row)
+		} else {
+			t.Same = append(t.Same, row)
+		}
+	}
+	return t
 }
 
 // compare makes rows of those that of gives of each run, in the order in which they
