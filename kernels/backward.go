@@ -20,6 +20,10 @@ type Training struct {
 	// Balance is the weight of the experts' balancing loss (Fedus et al. 2021), per
 	// counted token and layer; 0 for none.
 	Balance float32
+	// Upstream, where it is given, is the gradient of a loss that the program does not know,
+	// by the program's output [R, V] f32, row-major in native memory: Backward's instead of
+	// Loss's. Who runs the program writes it before each run, for as many rows as there are.
+	Upstream []float32
 }
 
 // Train makes b build a program that trains. It comes before the first operation.

@@ -61,6 +61,24 @@ func (b *Builder) Loss(h Value, logits func(h Value) Value) Value {
 	return loss
 }
 
+// Backward appends outputs(h) [R, V], for h [R, D], and the gradients of all trainable
+// weights of whatever loss Upstream is the gradient of: of a pair's scores, of embeddings
+// far apart in a batch. It returns outputs(h), the output of the program.
+func (b *Builder) Backward(h Value, outputs func(h Value) Value) Value {
+	g, head := b.grads, len(b.p.Instrs)
+	y := outputs(h)
+	g.stream = b.at(h).Cols
+	o := *b.at(y)
+	g.mark(0, len(b.p.Instrs))
+	if !g.needs(int32(y)) {
+		return y
+	}
+	g.set(int32(y), b.add(Operand{Name: "upstream", Kind: Gradient, Per: o.Per, Rows: o.Rows, Cols: o.Cols, Data: bytesOf(g.Upstream)}))
+	g.reverse(head, len(b.p.Instrs))
+	g.backward(head)
+	return y
+}
+
 // windowGradient appends the gradients of the instructions from number from, those of a
 // window's logits, and writes that of h to dh.
 func (g *gradients) windowGradient(h, dh Value, from int) {

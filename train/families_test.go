@@ -35,9 +35,10 @@ func openSet(t *testing.T, name string, p param.Precision) *param.Set {
 
 // trainee is a set with the program that trains it on one batch.
 type trainee struct {
-	set    *param.Set
-	runner *kernels.Runner
-	batch  kernels.Batch
+	set      *param.Set
+	runner   *kernels.Runner
+	batch    kernels.Batch
+	upstream []float32 // Training.Upstream
 }
 
 func newTrainee(t *testing.T, n network, documents []loader.Sequence, table *kernels.Table, o kernels.Training) *trainee {
@@ -61,17 +62,21 @@ func newTrainee(t *testing.T, n network, documents []loader.Sequence, table *ker
 		t.Fatal(err)
 	}
 	t.Cleanup(r.Close)
-	return &trainee{n.set, r, b.Batch}
+	return &trainee{n.set, r, b.Batch, o.Upstream}
 }
 
-// loss runs the program, which adds to the gradients, and returns the summed loss.
+// loss runs the program, which adds to the gradients, and returns the summed loss: with
+// upstream the sum of the outputs weighed by it.
 func (e *trainee) loss(t *testing.T) (sum float64) {
 	t.Helper()
 	if err := e.runner.Run(&e.batch); err != nil {
 		t.Fatal(err)
 	}
 	losses, _, _ := e.runner.Output()
-	for _, l := range losses {
+	for i, l := range losses {
+		if e.upstream != nil {
+			l *= e.upstream[i]
+		}
 		sum += float64(l)
 	}
 	return sum
@@ -89,18 +94,7 @@ func TestFamilyGradients(t *testing.T) {
 			if set.Param("blk.0.ffn_gate_inp.weight") != nil {
 				lengths = []int{2, 4} // where a token changes its expert the loss jumps: few tokens, few jumps
 			}
-			e := newTrainee(t, wholly(set), randomDocuments(random, 384, lengths...), table, kernels.Training{})
-			for _, p := range e.set.Params() {
-				e.set.ZeroGrad() // the runs for the last one's differences added to it
-				e.loss(t)
-				grad := slices.Clone(p.Grad)
-				across := make([]float32, len(grad))
-				for i := range across {
-					across[i] = float32(random.NormFloat64())
-				}
-				e.check(t, p, grad, slices.Clone(grad))
-				e.check(t, p, grad, across)
-			}
+			newTrainee(t, wholly(set), randomDocuments(random, 384, lengths...), table, kernels.Training{}).checkAll(t, random)
 		})
 	}
 }
@@ -114,6 +108,22 @@ func randomDocuments(random *rand.Rand, vocab int, lengths ...int) (documents []
 		documents = append(documents, d)
 	}
 	return documents
+}
+
+// checkAll checks every parameter's gradient along itself and along a random direction.
+func (e *trainee) checkAll(t *testing.T, random *rand.Rand) {
+	t.Helper()
+	for _, p := range e.set.Params() {
+		e.set.ZeroGrad() // the runs for the last one's differences added to it
+		e.loss(t)
+		grad := slices.Clone(p.Grad)
+		across := make([]float32, len(grad))
+		for i := range across {
+			across[i] = float32(random.NormFloat64())
+		}
+		e.check(t, p, grad, slices.Clone(grad))
+		e.check(t, p, grad, across)
+	}
 }
 
 // check compares the change of the loss along a direction with the gradient's.

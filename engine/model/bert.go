@@ -16,10 +16,12 @@ func bert(b *builder) kernels.Value {
 		x = b.layerNorm(b.Add(x, b.linear(b.attend(l, q, k, v), p, "attn_output"), 1), p, "attn_output_norm")
 		x = b.layerNorm(b.Add(x, b.mlp(x, p), 1), p, "layer_output_norm")
 	}
-	if b.Pooling == PoolNone {
-		return x
-	}
-	return b.Pool(x, poolKinds[b.Pooling])
+	return b.outputs(x, func(x kernels.Value) kernels.Value {
+		if b.Pooling == PoolNone {
+			return x
+		}
+		return b.Pool(x, poolKinds[b.Pooling])
+	})
 }
 
 var poolKinds = [...]kernels.PoolKind{PoolMean: kernels.PoolMean, PoolFirst: kernels.PoolFirst, PoolLast: kernels.PoolLast}

@@ -89,7 +89,7 @@ type Options struct {
 	// Adapters, where it is given, returns the adapters of a weight (kernels.Builder.Adapt).
 	Adapters func(w kernels.Tensor) kernels.LowRank
 	// Train, where it is given, makes a program that trains: its output is the loss of each
-	// row of logits (kernels.Training).
+	// row of logits, or with Upstream what it is of a program that serves (kernels.Training).
 	Train *kernels.Training
 }
 
@@ -124,7 +124,7 @@ func Load(src quant.Source, o Options) (m *Model, err error) {
 		}
 	}()
 	if o.Train != nil {
-		if f.Encoder {
+		if f.Encoder && o.Train.Upstream == nil {
 			return nil, fmt.Errorf("a %s model is an encoder: there is no loss of a next token to train it with", f.Arch)
 		}
 		b.Train(*o.Train)

@@ -134,10 +134,18 @@ func (b *builder) layerNorm(x kernels.Value, p Layer, name string) kernels.Value
 // trains into their loss. The output matrix is the embedding where the file has no other.
 // A classifier's labels replace the tokens.
 func (b *builder) logits(h kernels.Value) kernels.Value {
-	if b.Trains() {
+	if b.Trains() && b.options.Train.Upstream == nil {
 		return b.Loss(h, b.head)
 	}
-	return b.head(h)
+	return b.outputs(h, b.head)
+}
+
+// outputs ends a program with f(h), and where it trains with the gradients of a loss of that.
+func (b *builder) outputs(h kernels.Value, f func(h kernels.Value) kernels.Value) kernels.Value {
+	if b.Trains() {
+		return b.Backward(h, f)
+	}
+	return f(h)
 }
 
 func (b *builder) head(h kernels.Value) kernels.Value {
