@@ -38,6 +38,9 @@ type Builder struct {
 
 	lowRank     func(w Tensor) LowRank // nil without adapters
 	adapterRows map[Per]Value          // the adapter of each row, by what rows are counted by
+
+	observed func(w Tensor) bool // nil without sums of squares
+	sums     map[weightKey]Value
 }
 
 type packKey struct {
@@ -63,7 +66,7 @@ func keyOf(w Tensor, f32 bool) weightKey {
 func NewBuilder(act Activations, kv KVType) *Builder {
 	return &Builder{
 		act: act, kv: kv, p: Program{Output: -1},
-		packs: map[packKey]Value{}, tables: map[string]Value{}, weights: map[weightKey]Value{},
+		packs: map[packKey]Value{}, tables: map[string]Value{}, weights: map[weightKey]Value{}, sums: map[weightKey]Value{},
 	}
 }
 

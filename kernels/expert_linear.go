@@ -80,5 +80,6 @@ func (b *Builder) ExpertLinear(x, ids Value, w, bias Tensor) Value {
 		perSlot = 1
 	}
 	b.emit(opExpertLinear, Instr{Out: results(y), In: in, I: [8]int32{int32(k), perSlot, int32(experts), int32(outs)}})
+	b.observe(x, w, ids, perSlot)
 	return y
 }

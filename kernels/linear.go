@@ -141,6 +141,7 @@ func (b *Builder) Linear(x Value, w, bias Tensor) Value {
 	in := reads(b.packFor(x, weight), weight, b.vector("linear", bias, w.Shape[0]))
 	y := b.like(x, w.Shape[0])
 	b.emit(opLinear, Instr{Out: results(y), In: in})
+	b.observe(x, w, -1, 0)
 	return b.adapted(x, y, w)
 }
 

@@ -88,6 +88,8 @@ type Options struct {
 	Context int
 	// Adapters, where it is given, returns the adapters of a weight (kernels.Builder.Adapt).
 	Adapters func(w kernels.Tensor) kernels.LowRank
+	// Observe, where it is given, says which weights' inputs are summed up (kernels.Builder.Observe).
+	Observe func(w kernels.Tensor) bool
 	// Train, where it is given, makes a program that trains: its output is the loss of each
 	// row of logits, or with Upstream what it is of a program that serves (kernels.Training).
 	Train *kernels.Training
@@ -132,6 +134,7 @@ func Load(src quant.Source, o Options) (m *Model, err error) {
 	if o.Adapters != nil {
 		b.Adapt(o.Adapters)
 	}
+	b.Observe(o.Observe)
 	b.Output(f.Build(b))
 	if extra := b.unknown(); len(extra) > 0 {
 		return nil, fmt.Errorf("the model has %d tensors that the %s architecture does not know, such as %q", len(extra), f.Arch, extra[0])

@@ -1,6 +1,6 @@
 /* Gradients that move rows or sum over them: CONCAT, ROWS_DX, POOL_DX, ROPE_DX,
- * SLOT_SUMS, ROUND; COLUMN_SUMS and EMBED_DW, whose tasks are stripes of columns, so that rows
- * are summed in order. */
+ * SLOT_SUMS, ROUND; COLUMN_SUMS, SQUARE_SUMS and EMBED_DW, whose tasks are stripes of columns,
+ * so that rows are summed in order. */
 #include "blocks.h"
 #include "elementwise.h"
 
@@ -130,6 +130,39 @@ static void sums_run(const ctx *c, const ingot_instr *in, int64_t task, void *sc
 }
 
 const op NAME(op_column_sums) = {sums_tasks, sums_run};
+
+static const int32_t *experts_of(view ids, int64_t t) { return (const int32_t *)(const void *)(ids.data + t * ids.stride); }
+
+static int64_t squares_tasks(const ctx *c, const ingot_instr *in) {
+	view out = view_of(c, in->out[0]), x = view_of(c, in->in[0]), ids = view_of(c, in->in[1]);
+	int64_t k = in->i[0];
+	if (!is_f32(out) || !is_f32(x) || out.cols != x.cols || out.n < 1) return -1;
+	if (!ids.data) return ceil_div(x.cols, STRIPE);
+	if (ids.dtype != INGOT_I32 || ids.cols != k || x.n != ids.n * (in->i[1] ? k : 1)) return -1;
+	for (int64_t t = 0; t < ids.n; t++)
+		for (int64_t j = 0; j < k; j++)
+			if (experts_of(ids, t)[j] >= out.n) return -1;
+	return ceil_div(x.cols, STRIPE);
+}
+
+static inline void add_squares(float *restrict y, const float *restrict x, int64_t n) {
+	for (int64_t i = 0; i < n; i++) y[i] += x[i] * x[i];
+}
+
+static void squares_run(const ctx *c, const ingot_instr *in, int64_t task, void *scratch) {
+	(void)scratch;
+	view out = view_of(c, in->out[0]), x = view_of(c, in->in[0]), ids = view_of(c, in->in[1]);
+	int64_t lo = task * STRIPE, n = min64(STRIPE, x.cols - lo), k = in->i[0];
+	if (!ids.data)
+		for (int64_t r = 0; r < x.n; r++) add_squares(row_f32(out, 0) + lo, row_f32(x, r) + lo, n);
+	for (int64_t t = 0; ids.data && t < ids.n; t++)
+		for (int64_t j = 0; j < k; j++) {
+			int32_t e = experts_of(ids, t)[j];
+			if (e >= 0) add_squares(row_f32(out, e) + lo, row_f32(x, in->i[1] ? t * k + j : t) + lo, n);
+		}
+}
+
+const op NAME(op_square_sums) = {squares_tasks, squares_run};
 
 static int64_t embed_tasks(const ctx *c, const ingot_instr *in) {
 	view dw = view_of(c, in->out[0]), dy = view_of(c, in->in[0]);
