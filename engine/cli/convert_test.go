@@ -112,6 +112,50 @@ func TestQuantize(t *testing.T) {
 	}
 }
 
+// TestCalibrate: a text tells which columns count, the conversion heeds it, and the command
+// says what was read and what the text did not reach.
+func TestCalibrate(t *testing.T) {
+	dir := t.TempDir()
+	text, plain, weighed := filepath.Join(dir, "text.txt"), filepath.Join(dir, "a.gguf"), filepath.Join(dir, "b.gguf")
+	if err := os.WriteFile(text, []byte(strings.Repeat("Once upon a time there was a dog. ", 50)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	succeed(t, "", "quantize", stories(t), plain, "Q4_K_M")
+	out := succeed(t, "", "quantize", stories(t), weighed, "Q4_K_M", "--calibrate", text, "--calibrate-tokens", "100")
+	if !strings.Contains(out, "calibrated on 101 tokens of "+text+"\n") {
+		t.Errorf("quantize --calibrate prints\n%s", out)
+	}
+	a, err := open(t, plain).Tensor("blk.0.ffn_gate.weight")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := open(t, weighed).Tensor(a.Name)
+	if err != nil || a.DType != b.DType || bytes.Equal(a.Data, b.Data) {
+		t.Errorf("%s is the same without calibration (%v)", a.Name, err)
+	}
+	arch := func(name string) string { return quanttest.Shared(t, "data", "models", "golden", "arch", name) }
+	out = succeed(t, "", "quantize", arch("mixtral"), weighed, "Q4_0", "--calibrate", text, "--calibrate-tokens", "2")
+	if !strings.Contains(out, "experts' matrices, which are quantized without") {
+		t.Errorf("quantize --calibrate prints\n%s", out)
+	}
+	out = succeed(t, "", "quantize", arch("llama-untied"), weighed, "Q4_0", "--calibrate", text)
+	if !strings.Contains(out, "; no product reads token_embd.weight\n") {
+		t.Errorf("quantize --calibrate prints\n%s", out)
+	}
+	for line, want := range map[string]string{
+		arch("bert") + " c.gguf Q4_0 --calibrate " + text:                    "predicts no next tokens",
+		stories(t) + " c.gguf Q4_0 --calibrate none.txt":                     "none.txt",
+		stories(t) + " c.gguf Q4_0 --calibrate-tokens 1":                     "--calibrate-tokens is 1",
+		stories(t) + " c.gguf Q4_0 --calibrate " + os.DevNull:                "the text has 0 token(s)",
+		stories(t) + " c.gguf Q8_0 --calibrate-tokens x --calibrate " + text: "calibrate-tokens",
+	} {
+		o := command("", append([]string{"quantize"}, strings.Fields(line)...)...)
+		if o.fault == nil || !strings.Contains(o.fault.Error(), want) {
+			t.Errorf("quantize %s gives %v, want %q", line, o.fault, want)
+		}
+	}
+}
+
 // TestConvertTokenizer: a Hugging Face directory becomes a GGUF file whose tokenizer
 // gives the same ids, and has a token for each row of the embedding.
 func TestConvertTokenizer(t *testing.T) {

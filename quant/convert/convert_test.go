@@ -360,6 +360,48 @@ func TestRequantize(t *testing.T) {
 	toGGUF(t, file, Options{Mix: q4, AllowRequantize: true})
 }
 
+// TestImportance: each row is quantized with the weights of its columns, of stacked experts
+// with those of its expert; what does not fit is refused.
+func TestImportance(t *testing.T) {
+	src := open(t, quanttest.Shared(t, "data", "models", "golden", "arch", "mixtral"))
+	q4, _ := quant.ParseMix("Q5_1")
+	weights := map[string][]float32{}
+	for _, name := range []string{"blk.0.ffn_up_exps.weight", "blk.1.attn_k.weight"} {
+		x, err := src.Tensor(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		weights[name] = make([]float32, x.Cols()*max(1, x.Shape[0]*(len(x.Shape)-2)))
+		for i := range weights[name] {
+			weights[name][i] = float32(i*i%89 + i%5)
+		}
+	}
+	file := toGGUF(t, src, Options{Mix: q4, Importance: func(name string) []float32 { return weights[name] }})
+	for name, w := range weights {
+		x, err := file.Tensor(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain, cols, n := values(t, src, name), x.Cols(), x.DType.RowBytes(x.Cols())
+		if name == "blk.1.attn_k.weight" {
+			plain = values(t, toGGUF(t, src, Options{}), name) // rows in GGUF's order
+		}
+		want, perExpert := make([]byte, n), x.Rows()*cols/len(w)
+		for r := range x.Rows() {
+			if err := quant.Quantize(x.DType, want, plain[r*cols:][:cols], w[r/perExpert*cols:][:cols]); err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(x.Data[r*n:][:n], want) {
+				t.Fatalf("%s: row %d has other bytes", name, r)
+			}
+		}
+	}
+	err := ToGGUF(context.Background(), src, filepath.Join(t.TempDir(), "m.gguf"), Options{Mix: q4, Importance: func(string) []float32 { return make([]float32, 7) }})
+	if err == nil || !strings.Contains(err.Error(), "7 weights of importance") {
+		t.Errorf("seven weights give %v", err)
+	}
+}
+
 func wantNothing(t *testing.T, dir string) {
 	t.Helper()
 	if entries, _ := os.ReadDir(dir); len(entries) != 0 {

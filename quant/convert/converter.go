@@ -15,6 +15,7 @@ import (
 type converter struct {
 	ctx         context.Context
 	src         quant.Source
+	importance  func(name string) []float32 // may be nil
 	progress    func(done, total int)
 	done, total int
 	scratch     []byte // off the Go heap, grown to the largest tensor that must be made
@@ -68,6 +69,11 @@ func (c *converter) write(w io.Writer, j job) error {
 		return err
 	}
 	r := newRows(t, j)
+	if c.importance != nil {
+		if err := r.weigh(c.importance(t.Name)); err != nil {
+			return err
+		}
+	}
 	if c.workers == nil {
 		c.workers = make([]worker, runtime.GOMAXPROCS(0))
 	}
@@ -119,7 +125,8 @@ type rows struct {
 	from, to          quant.DType
 	n, cols           int
 	inBytes, outBytes int
-	perHead           int // rows of a head that change to interleaved pairs, 0 = none
+	perHead           int       // rows of a head that change to interleaved pairs, 0 = none
+	importance        []float32 // of the columns, of each expert's after another's; nil = all alike
 }
 
 func newRows(t quant.Tensor, j job) rows {
@@ -142,6 +149,24 @@ func (r *rows) source(i int) int {
 	}
 	head, in := i/r.perHead, i%r.perHead
 	return head*r.perHead + in%2*(r.perHead/2) + in/2
+}
+
+// weigh sets the columns' importance.
+func (r *rows) weigh(importance []float32) error {
+	if experts := len(importance) / r.cols; len(importance) > 0 && (len(importance)%r.cols != 0 || r.n%experts != 0) {
+		return fmt.Errorf("tensor %q has %d rows of %d columns: %d weights of importance do not fit", r.name, r.n, r.cols, len(importance))
+	}
+	r.importance = importance
+	return nil
+}
+
+// columns returns the importance of row i's columns, or nil.
+func (r *rows) columns(i int) []float32 {
+	if len(r.importance) == 0 {
+		return nil
+	}
+	expert := i / (r.n * r.cols / len(r.importance))
+	return r.importance[expert*r.cols:][:r.cols]
 }
 
 // convert makes the rows [from, to).
@@ -172,7 +197,7 @@ func (k *worker) row(r rows, in, out []byte, s int) error {
 		copy(out, in)
 		return nil
 	}
-	if err := quant.Quantize(r.to, out, k.values, nil); err != nil {
+	if err := quant.Quantize(r.to, out, k.values, r.columns(s)); err != nil {
 		return fmt.Errorf("tensor %q, row %d: %w", r.name, s, err)
 	}
 	return nil

@@ -25,6 +25,9 @@ type Options struct {
 	// AllowRequantize lets tensors that are quantized already be quantized again, which
 	// costs more quality than quantizing the original.
 	AllowRequantize bool
+	// Importance, where it is given, returns the weights of the squared errors of a tensor's
+	// columns (quant.Quantize), of stacked experts one row after another, or nil.
+	Importance func(name string) []float32
 	// Extra is metadata that is added to the source's or replaces it; may be nil.
 	Extra *quant.Meta
 	// SplitBytes is the most bytes of tensors in one file (a larger tensor has a file
@@ -47,7 +50,7 @@ func ToGGUF(ctx context.Context, src quant.Source, dst string, opt Options) erro
 	if err != nil {
 		return err
 	}
-	c := &converter{ctx: ctx, src: src, progress: opt.Progress}
+	c := &converter{ctx: ctx, src: src, progress: opt.Progress, importance: opt.Importance}
 	defer c.close()
 	for _, j := range plan.jobs {
 		c.total += bytesOf(j.out)
@@ -82,6 +85,7 @@ func planGGUF(src quant.Source, opt Options) (plan, error) {
 	permute := p.meta.String(hf.LayoutKey, "") == hf.LayoutHalf && hf.Permuted(arch)
 	p.meta.Delete(hf.LayoutKey)
 	facts := mixFacts(src)
+	facts.Importance = opt.Importance != nil
 	for _, t := range src.Infos() {
 		j := job{out: t}
 		if permute {
