@@ -30,8 +30,9 @@ func dataCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "data --tokenizer DIR --out DIR FILES...",
 		Short: "Turn text into token shards for training",
-		Long: `Reads documents from .txt files (one each) and .jsonl files (one a line), plain or
-packed with gzip or Zstandard, or from folders of them; drops those that are empty,
+		Long: `Reads documents from .txt files (one each), .jsonl files (one a line) and .csv files
+(one a record, the first names the columns), plain or packed with gzip or Zstandard,
+from .parquet files (one a row), or from folders of them; drops those that are empty,
 that came before (--dedup), or that are too short or long; and writes them as tokens
 into checksummed shards: OUT/train and, for the share --valid of the documents,
 OUT/valid. Which documents that are depends on their text alone. What was kept and what
@@ -39,17 +40,20 @@ was dropped and why is printed at the end; OUT/report.json has it with some samp
 each. A folder that has shards of an earlier run is refused.
 
 With --ask a line becomes a conversation: the text given, with {field}s of the line in
-it, is what the user says, and --text-field what the assistant answers.
+it, is what the user says, and --text-field what the assistant answers. The fields of a
+record or row are its columns of text.
 
 With --chat the lines are conversations: {"messages": [...]} as OpenAI's API has
 them, with "tools" or without, {"conversations": [...]} (ShareGPT), {"instruction",
 "input", "output"} (Alpaca), or {"prompt", "completion"}. They are rendered by the
 chat template that comes with the tokenizer, and only what the assistant says is
-learned: data for ingot train sft.
+learned: data for ingot train sft. Records and rows may have the last two forms; nested
+columns are refused.
 
 A damaged line or file ends the work (--policy fail) or is passed over and counted
-(--policy skip).`,
+(--policy skip). A line of any length costs no memory beyond 64 MiB, and only itself.`,
 		Example: `  ingot train data --tokenizer tok/ --out data/ books/*.jsonl.gz
+  ingot train data --tokenizer tok/ --out data/ --text-field content web/*.parquet
   ingot train data --tokenizer model.gguf --chat --out chats/ chats.jsonl`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -62,7 +66,7 @@ A damaged line or file ends the work (--policy fail) or is passed over and count
 	f := cmd.Flags()
 	f.StringVar(&o.tokenizer, "tokenizer", "", "`directory`, tokenizer.json or model with the tokenizer")
 	f.StringVar(&o.out, "out", "", "`folder` for the shards, made if absent")
-	f.StringVar(&o.field, "text-field", "text", "`name` of the text in a line's object")
+	f.StringVar(&o.field, "text-field", "text", "`name` of the text in a line's object, or of its column")
 	f.StringVar(&o.policy, "policy", "fail", "at a damaged line or file: fail or skip")
 	f.Float64Var(&o.valid, "valid", 0.01, "`share` of the documents that is held back for validation")
 	f.Int64Var(&o.shardTokens, "shard-tokens", 100e6, "most tokens of a shard")

@@ -42,9 +42,9 @@ func tokenizerCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "tokenizer --out DIR FILES...",
 		Short: "Train a tokenizer on text",
-		Long: `Trains the vocabulary of a byte-level BPE on .txt and .jsonl files, plain or packed
-with gzip or Zstandard, or on folders of them. Texts are first split into words as
---pre does: ` + strings.Join(tokenizer.PreTokenizers(), ", ") + `.
+		Long: `Trains the vocabulary of a byte-level BPE on .txt, .jsonl and .csv files, plain or
+packed with gzip or Zstandard, on .parquet files, or on folders of them. Texts are first
+split into words as --pre does: ` + strings.Join(tokenizer.PreTokenizers(), ", ") + `.
 
 OUT gets tokenizer.json and tokenizer_config.json, which ingot, transformers and
 Hugging Face's tokenizers load, with the ids of ingot's own. The result depends on the
@@ -65,7 +65,7 @@ merged first, which are the most frequent ones.`,
 	f.StringVar(&o.out, "out", "", "`folder` for the tokenizer, made if absent")
 	f.IntVar(&o.vocab, "vocab-size", 8192, "tokens in all")
 	f.StringVar(&o.pre, "pre", "qwen2", "`name` of the pre-tokenizer")
-	f.StringVar(&o.field, "text-field", "text", "`name` of the text in a line's object")
+	f.StringVar(&o.field, "text-field", "text", "`name` of the text in a line's object, or of its column")
 	f.StringSliceVar(&o.special, "special", []string{"<|endoftext|>", "<|im_start|>", "<|im_end|>"}, "texts of special tokens, the first ids")
 	f.StringVar(&o.eos, "eos", "<|endoftext|>", "special token that ends a document")
 	f.StringVar(&o.template, "chat-template", "", "Jinja `file` (without one: turns in <|im_start|> and <|im_end|> where those are special tokens)")

@@ -1,11 +1,10 @@
-// Package corpus reads documents from files of text: .txt (one document a file) and
-// .jsonl (one object a line, its text in a field), plain or packed with gzip (.gz) or
-// Zstandard (.zst). A file is streamed: memory holds one document.
+// Package corpus reads documents from files of text: .txt (one document a file), .jsonl
+// (one object a line, its text in a field) and .csv (one a record, its text in a column),
+// plain or packed with gzip (.gz) or Zstandard (.zst), and .parquet (one a row). A file is
+// streamed: memory holds one document, of Parquet a page of each column.
 package corpus
 
 import (
-	"bufio"
-	"bytes"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -17,7 +16,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/bytedance/sonic"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -27,7 +25,7 @@ const MaxDocument = 64 << 20
 // Document is a text and where it stands.
 type Document struct {
 	Text string
-	Line int // in its file, from 1
+	Line int // in its file, from 1; of Parquet the row
 }
 
 // DocumentError is a document that cannot be used; the file's others can.
@@ -37,12 +35,24 @@ type DocumentError struct {
 	Err  error
 }
 
-func (e *DocumentError) Error() string { return fmt.Sprintf("%s, line %d: %v", e.Path, e.Line, e.Err) }
+func (e *DocumentError) Error() string {
+	place := "line"
+	if isParquet(e.Path) {
+		place = "row"
+	}
+	return fmt.Sprintf("%s, %s %d: %v", e.Path, place, e.Line, e.Err)
+}
 
 // Unwrap returns what is wrong with it.
 func (e *DocumentError) Unwrap() error { return e.Err }
 
-var extensions = []string{".txt", ".jsonl"}
+// formats are those that may be packed, by the extension, and how they are read.
+var formats = map[string]func(path, field string, in io.Reader, yield func(Document, error) bool){
+	".txt": whole, ".jsonl": lines, ".csv": records,
+}
+
+// kinds names what can be read.
+const kinds = ".txt, .jsonl or .csv, plain, .gz or .zst, or .parquet"
 
 // Files returns the files of paths, and of the folders among them those that Read reads,
 // sorted. A path that gives none is an error.
@@ -55,7 +65,7 @@ func Files(paths ...string) ([]string, error) {
 		}
 		if !info.IsDir() {
 			if !readable(path) {
-				return nil, fmt.Errorf("cannot read %q: want .txt or .jsonl, plain, .gz or .zst", path)
+				return nil, fmt.Errorf("cannot read %q: want %s", path, kinds)
 			}
 			all = append(all, path)
 			continue
@@ -71,14 +81,16 @@ func Files(paths ...string) ([]string, error) {
 			}
 		}
 		if len(all) == n {
-			return nil, fmt.Errorf("the folder %q has no .txt or .jsonl file, plain, .gz or .zst", path)
+			return nil, fmt.Errorf("the folder %q has no file to read: want %s", path, kinds)
 		}
 	}
 	slices.Sort(all)
 	return slices.Compact(all), nil
 }
 
-func readable(path string) bool { return slices.Contains(extensions, form(path)) }
+func readable(path string) bool { return formats[form(path)] != nil || isParquet(path) }
+
+func isParquet(path string) bool { return filepath.Ext(path) == ".parquet" }
 
 // form returns the extension without that of the packing.
 func form(path string) string {
@@ -86,9 +98,14 @@ func form(path string) string {
 }
 
 // Read gives the documents of the file at path, with field naming the text of a line's
-// object; "" gives the lines as they are. An error of one document is a *DocumentError, after which the next follows;
-// any other ends the file. read, which may be nil, is told the bytes read of the file.
+// object, or the column of it; "" gives the lines as they are, and records and rows as the
+// JSON object of their texts. An error of one document is a *DocumentError, after which the
+// next follows; any other ends the file. read, which may be nil, is told the bytes read of
+// the file.
 func Read(path, field string, read func(n int64)) iter.Seq2[Document, error] {
+	if read == nil {
+		read = func(int64) {}
+	}
 	return func(yield func(Document, error) bool) {
 		f, err := os.Open(path)
 		if err != nil {
@@ -96,17 +113,17 @@ func Read(path, field string, read func(n int64)) iter.Seq2[Document, error] {
 			return
 		}
 		defer f.Close()
+		if isParquet(path) {
+			rows(path, field, f, read, yield)
+			return
+		}
 		in, err := unpack(path, &counted{f, read})
 		if err != nil {
 			yield(Document{}, fmt.Errorf("cannot read %q: %w", path, err))
 			return
 		}
 		defer in.Close()
-		if form(path) == ".txt" {
-			yield(whole(path, in))
-			return
-		}
-		lines(path, field, bufio.NewReaderSize(in, 1<<20), yield)
+		formats[form(path)](path, field, in, yield)
 	}
 }
 
@@ -117,9 +134,7 @@ type counted struct {
 
 func (c *counted) Read(p []byte) (int, error) {
 	n, err := c.in.Read(p)
-	if c.read != nil {
-		c.read(int64(n))
-	}
+	c.read(int64(n))
 	return n, err
 }
 
@@ -137,15 +152,18 @@ func unpack(path string, in io.Reader) (io.ReadCloser, error) {
 	return io.NopCloser(in), nil
 }
 
-func whole(path string, in io.Reader) (Document, error) {
+// whole gives a file as one document.
+func whole(path, _ string, in io.Reader, yield func(Document, error) bool) {
 	text, err := io.ReadAll(io.LimitReader(in, MaxDocument+1))
 	if err != nil {
-		return Document{}, fmt.Errorf("cannot read %q: %w", path, err)
+		yield(Document{}, fmt.Errorf("cannot read %q: %w", path, err))
+		return
 	}
 	if err := check(text); err != nil {
-		return Document{}, &DocumentError{path, 1, err}
+		yield(Document{}, &DocumentError{path, 1, err})
+		return
 	}
-	return Document{string(text), 1}, nil
+	yield(Document{string(text), 1}, nil)
 }
 
 func check(text []byte) error {
@@ -156,63 +174,4 @@ func check(text []byte) error {
 		return errors.New("the text is not UTF-8")
 	}
 	return nil
-}
-
-// lines reads objects line by line; a line that is too long is passed over unread.
-func lines(path, field string, in *bufio.Reader, yield func(Document, error) bool) {
-	var line []byte
-	for number := 1; ; number++ {
-		var err error
-		line, err = readLine(in, line[:0])
-		if len(line) == 0 && err == io.EOF {
-			return
-		}
-		if err != nil && err != io.EOF {
-			yield(Document{}, fmt.Errorf("cannot read %q after line %d: %w", path, number-1, err))
-			return
-		}
-		if len(bytes.TrimSpace(line)) > 0 {
-			text, bad := textOf(line, field)
-			if bad != nil {
-				bad = &DocumentError{path, number, bad}
-			}
-			if !yield(Document{text, number}, bad) {
-				return
-			}
-		}
-		if err == io.EOF {
-			return
-		}
-	}
-}
-
-// readLine appends a line to buf, of which it keeps no more than one byte too many.
-func readLine(in *bufio.Reader, buf []byte) ([]byte, error) {
-	for {
-		part, err := in.ReadSlice('\n')
-		if room := MaxDocument + 1 - len(buf); room > 0 {
-			buf = append(buf, part[:min(len(part), room)]...)
-		}
-		if err != bufio.ErrBufferFull {
-			return buf, err
-		}
-	}
-}
-
-func textOf(line []byte, field string) (string, error) {
-	if err := check(line); err != nil {
-		return "", err
-	}
-	if field == "" {
-		return string(line), nil
-	}
-	node, err := sonic.Get(line, field)
-	if err != nil {
-		return "", fmt.Errorf("no JSON object with the field %q: %w", field, err)
-	}
-	text, err := node.StrictString()
-	if err != nil {
-		return "", fmt.Errorf("the field %q is no text", field)
-	}
-	return text, nil
 }
