@@ -2,6 +2,7 @@ package train
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/ingot-llm/ingot/engine/cli"
 	"github.com/ingot-llm/ingot/train/board"
+	"github.com/ingot-llm/ingot/train/tensorboard"
 )
 
 // record is a step's line in the log.
@@ -25,16 +27,18 @@ type record struct {
 }
 
 // monitor shows how a run goes: a bar on a terminal, else a log line now and then, and
-// every step as JSON in the run's folder.
+// every step as JSON in the run's folder, and as TensorBoard's events.
 type monitor struct {
 	out      io.Writer
 	file     *os.File
 	lines    *json.Encoder
 	log      *slog.Logger
+	events   *tensorboard.Writer
 	bar      *progressbar.ProgressBar
 	dir      string
 	estimate estimate
-	from, of int // steps
+	rate     float64 // the learning rate's peak
+	from, of int     // steps
 	start    time.Time
 	last     time.Time // end of the last step
 	next     time.Time // when a log line is due
@@ -50,7 +54,12 @@ func newMonitor(out io.Writer, dir string, e estimate, begun board.Start) (*moni
 	if err != nil {
 		return nil, fmt.Errorf("cannot write the log: %w", err)
 	}
-	m := &monitor{out: out, file: file, lines: json.NewEncoder(file), log: cli.Logger(out), dir: dir, estimate: e, from: begun.From, of: begun.Steps}
+	events, err := tensorboard.Create(filepath.Join(dir, eventsFolder), begun.From+1)
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	m := &monitor{out: out, file: file, lines: json.NewEncoder(file), events: events, log: cli.Logger(out), dir: dir, estimate: e, rate: begun.Rate, from: begun.From, of: begun.Steps}
 	m.start = time.Now()
 	m.last, m.next = m.start, m.start.Add(logEvery)
 	if cli.IsTerminal(out) {
@@ -83,7 +92,7 @@ func openLog(path string) (*os.File, error) {
 
 // close ends the log and makes the report of what it holds.
 func (m *monitor) close() error {
-	if err := m.file.Close(); err != nil {
+	if err := errors.Join(m.file.Close(), m.events.Close()); err != nil {
 		return fmt.Errorf("cannot write the log: %w", err)
 	}
 	path, err := board.WriteReport(m.dir)
@@ -102,6 +111,9 @@ func (m *monitor) step(r StepResult) error {
 	}
 	m.last = now
 	m.show(now, line)
+	if err := m.curves(line); err != nil {
+		return err
+	}
 	return m.write(line)
 }
 
@@ -137,6 +149,9 @@ func (m *monitor) evaluation(e board.Evaluation) error {
 	}
 	fmt.Fprintf(m.out, "step %d: %s%s\n", e.Step, valid, strings.ReplaceAll(e.Sample, "\n", " "))
 	m.last = time.Now()
+	if err := m.evaluated(e); err != nil {
+		return err
+	}
 	return m.write(e)
 }
 

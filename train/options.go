@@ -61,9 +61,10 @@ OUT/checkpoints gets the state every --save-every steps, and when the run is
 interrupted (Ctrl-C): the same command goes on from there, bit for bit.
 OUT/log.jsonl gets a line a step, and OUT/report.html at the end, however it comes,
 the curves, samples and settings on one page; --dashboard shows them as the run goes,
-ingot train dashboard OUT at any time. OUT/model is, at the end, a Hugging Face model
-directory that ingot serve and transformers load. Every flag is also a setting of the
-YAML file --config and an environment variable INGOT_NAME.`
+ingot train dashboard OUT at any time, and TensorBoard, from OUT/tensorboard. OUT/model
+is, at the end, a Hugging Face model directory that ingot serve and transformers load.
+Every flag is also a setting of the YAML file --config and an environment variable
+INGOT_NAME.`
 
 // runDefaults are the flags' defaults in which the commands differ.
 type runDefaults struct {

@@ -24,16 +24,22 @@ const (
 // files: merges, vocabulary, ids, texts and the chat template are the same. INGOT_PYTHON
 // names a Python that has them; the default is python3.
 func TestHuggingFace(t *testing.T) {
+	python := pythonWith(t, "tokenizers", "transformers", "jinja2")
+	for pre, pattern := range map[string]string{"gpt-2": gpt2, "qwen2": qwen2} {
+		t.Run(pre, func(t *testing.T) { checkHuggingFace(t, python, pre, pattern) })
+	}
+}
+
+// pythonWith returns a Python that has some modules, or skips the test.
+func pythonWith(t *testing.T, modules ...string) string {
 	python := os.Getenv("INGOT_PYTHON")
 	if python == "" {
 		python = "python3"
 	}
-	if out, err := exec.Command(python, "-c", "import tokenizers, transformers, jinja2").CombinedOutput(); err != nil {
-		t.Skipf("%s lacks a library (pip install tokenizers transformers jinja2; INGOT_PYTHON names another): %s", python, lastLine(out))
+	if out, err := exec.Command(python, "-c", "import "+strings.Join(modules, ", ")).CombinedOutput(); err != nil {
+		t.Skipf("%s lacks one of the modules %s (pip install them; INGOT_PYTHON names another): %s", python, strings.Join(modules, ", "), lastLine(out))
 	}
-	for pre, pattern := range map[string]string{"gpt-2": gpt2, "qwen2": qwen2} {
-		t.Run(pre, func(t *testing.T) { checkHuggingFace(t, python, pre, pattern) })
-	}
+	return python
 }
 
 func checkHuggingFace(t *testing.T, python, pre, pattern string) {
