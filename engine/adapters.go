@@ -38,7 +38,7 @@ func (m *opened) openAdapters(o *Options) (func(kernels.Tensor) kernels.LowRank,
 		m.info.Adapters, parts = append(m.info.Adapters, a.Name), append(parts, a.Adapter)
 	}
 	var err error
-	if m.stack, err = lora.NewStack(m.source, parts); err != nil {
+	if m.stack, err = lora.NewStack(m.table, m.source, parts); err != nil {
 		return nil, err
 	}
 	return m.stack.Of, nil

@@ -10,7 +10,13 @@ import "github.com/ingot-llm/ingot/quant"
 type LowRank struct {
 	A     Tensor    // [N, rank, K] F32 or BF16: what meets x as W would
 	B     Tensor    // [N, O, rank] of A's type
-	Scale []float32 // [N]; 0: adapter i leaves W as it is
+	Scale []float32 // [N]; 0: adapter i leaves W as it is, but for Magnitude
+
+	// Magnitude [N, O] F32, where it is given, is the length that each row of W and what it
+	// gains is brought to (DoRA: Liu et al. 2024): all but the bias is multiplied by
+	// Magnitude/Norms. Norms [N, O] F32 are the lengths that the rows have (AdaptedNorms);
+	// a program that trains computes them itself.
+	Magnitude, Norms Tensor
 }
 
 // RankMultiple is what the ranks of adapters are padded to multiples of: in every table
@@ -22,29 +28,52 @@ const RankMultiple = 16
 // most, which every row takes. It comes before the first operation.
 func (b *Builder) Adapt(of func(w Tensor) LowRank) { b.lowRank = of }
 
-// adapted returns y = W x with what w's adapters add to it.
-func (b *Builder) adapted(x, y Value, w Tensor) Value {
+// adaptersOf returns the adapters of w, the zero LowRank where it has none.
+func (b *Builder) adaptersOf(w Tensor) (a LowRank) {
 	if b.lowRank == nil {
-		return y
+		return a
 	}
-	a := b.lowRank(w)
+	if a = b.lowRank(w); len(a.Scale) > 0 {
+		a.check(w)
+	}
+	return a
+}
+
+// adapted returns y = W x with what w's adapters make of it; bias is what is still to add
+// where they have magnitudes.
+func (b *Builder) adapted(x, y Value, w Tensor, a LowRank, bias Tensor) Value {
 	if len(a.Scale) == 0 {
 		return y
 	}
-	a.check(w)
+	ids := Value(-1)
 	if b.Trains() {
-		return b.adaptAll(x, y, a)
+		y = b.adaptAll(x, y, a)
+	} else {
+		ids = b.adapterIDs(x, len(a.Scale))
+		y = b.adaptEach(x, y, ids, w, a)
 	}
-	ids := b.adapterIDs(x, len(a.Scale))
+	if a.Magnitude.Data == nil {
+		return y
+	}
+	return b.scaledBy(a, w, y, ids, bias)
+}
+
+// adaptEach adds to each row what its adapter gives.
+func (b *Builder) adaptEach(x, y, ids Value, w Tensor, a LowRank) Value {
 	d := b.ExpertLinear(b.ExpertLinear(x, ids, a.A, Tensor{}), ids, a.B, Tensor{})
-	scales := b.native(len(a.Scale))
-	copy(scales, a.Scale)
 	out := b.like(y, b.at(y).Cols)
-	b.emit(opAdapt, Instr{Out: results(out), In: reads(y, d, ids, b.constant("scales of "+w.Name, quant.F32, 1, len(scales), bytesOf(scales)))})
+	b.emit(opAdapt, Instr{Out: results(out), In: reads(y, d, ids, b.scales(a, w))})
 	return out
 }
 
-// adaptAll is adapted for rows that all take the one adapter there is: the same bits.
+// scales returns the adapters' scales as an operand [1, N].
+func (b *Builder) scales(a LowRank, w Tensor) Value {
+	scales := b.native(len(a.Scale))
+	copy(scales, a.Scale)
+	return b.constant("scales of "+w.Name, quant.F32, 1, len(scales), bytesOf(scales))
+}
+
+// adaptAll is adaptEach for rows that all take the one adapter there is: the same bits.
 func (b *Builder) adaptAll(x, y Value, a LowRank) Value {
 	if len(a.Scale) != 1 {
 		misfit("%s: %d adapters cannot train together", a.A.Name, len(a.Scale))
@@ -59,6 +88,11 @@ func (a *LowRank) check(w Tensor) {
 		a.A.Shape[1] == a.B.Shape[2] && a.A.Shape[1]%RankMultiple == 0 && a.A.Shape[2] == w.Cols() && a.B.Shape[1] == w.Rows()
 	if !fits {
 		misfit("%d adapters of %s %v have shapes %v and %v", n, w.Name, w.Shape, a.A.Shape, a.B.Shape)
+	}
+	for _, m := range []Tensor{a.Magnitude, a.Norms} {
+		if m.Data != nil && (m.DType != quant.F32 || m.Elems() != n*w.Rows()) {
+			misfit("%d adapters of %s %v have magnitudes of shape %v", n, w.Name, w.Shape, m.Shape)
+		}
 	}
 }
 

@@ -137,12 +137,15 @@ func (b *Builder) Linear(x Value, w, bias Tensor) Value {
 		misfit("linear: %s has shape %v, want two dimensions", w.Name, w.Shape)
 	}
 	b.need(fmt.Sprintf("linear %s %v", w.Name, w.Shape), w.Cols(), x)
-	weight := b.readable(w)
+	weight, adapters, late := b.readable(w), b.adaptersOf(w), Tensor{}
+	if adapters.Magnitude.Data != nil {
+		bias, late = Tensor{}, bias
+	}
 	in := reads(b.packFor(x, weight), weight, b.vector("linear", bias, w.Shape[0]))
 	y := b.like(x, w.Shape[0])
 	b.emit(opLinear, Instr{Out: results(y), In: in})
 	b.observe(x, w, -1, 0)
-	return b.adapted(x, y, w)
+	return b.adapted(x, y, w, adapters, late)
 }
 
 // packFor returns x in the form that meets weight w.

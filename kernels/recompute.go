@@ -99,7 +99,10 @@ func (g *gradients) want(wanted map[int]bool, makers map[Value]int, in *Instr) {
 
 // kept reports whether result v of in stays in memory until the gradient.
 func (g *gradients) kept(in *Instr, v int32) bool {
-	if g.Recompute == RecomputeBlock {
+	switch {
+	case in.Op == opAdaptedNorms.code: // small, and dear to make
+		return true
+	case g.Recompute == RecomputeBlock:
 		return false
 	}
 	cheap := in.Op == opRMSNorm.code || in.Op == opLayerNorm.code || in.Op == opPack.code

@@ -101,7 +101,32 @@ func trainees(random *rand.Rand, d quant.DType) []*trainee {
 	for _, renormalise := range []bool{true, false} {
 		add(fmt.Sprintf("experts, renormalised %v", renormalise), expertBody(random, d, renormalise))
 	}
+	add("an adapter with magnitudes", magnitudeBody(random, d, randomF32(random, 1, 40)))
 	return all
+}
+
+// magnitudeBody has a weight with an adapter and magnitudes. Without norms, which the
+// gradient takes for constants, they are those of the weight and change with the adapter.
+func magnitudeBody(random *rand.Rand, d quant.DType, norms Tensor) func(m *trainee) func(b *Builder, x Value) Value {
+	return func(m *trainee) func(b *Builder, x Value) Value {
+		up, bias, down := m.weight(random, d, 40, traineeWidth), m.weight(random, quant.F32, 40), m.weight(random, d, traineeWidth, 40)
+		low, high, magnitude := m.weight(random, d, RankMultiple, traineeWidth), m.weight(random, d, 40, RankMultiple), m.weight(random, quant.F32, 40)
+		return func(b *Builder, x Value) Value {
+			stacked := func(i int) Tensor {
+				w := m.weights[i]
+				w.Shape = append([]int{1}, w.Shape...)
+				return w
+			}
+			b.Adapt(func(w Tensor) LowRank {
+				if w.Name != m.weights[up].Name {
+					return LowRank{}
+				}
+				return LowRank{A: stacked(low), B: stacked(high), Scale: []float32{0.7}, Magnitude: stacked(magnitude), Norms: norms}
+			})
+			h := b.Linear(x, m.weights[up], m.weights[bias])
+			return b.Linear(b.Act(h, Tanh), m.weights[down], Tensor{})
+		}
+	}
 }
 
 // wideTrainee has products wider, longer and of more rows than any block or window of the
@@ -279,7 +304,8 @@ func TestGradientConformance(t *testing.T) {
 			random := rand.New(rand.NewPCG(7, 8))
 			for _, d := range []quant.DType{quant.F32, quant.BF16} {
 				for range rounds(t) {
-					for _, m := range trainees(random, d) {
+					magnitudes := newTrainee(random, d, "magnitudes of changing rows", magnitudeBody(random, d, Tensor{}))
+					for _, m := range append(trainees(random, d), magnitudes) {
 						b := trainingBatch(random, 1+random.IntN(150), 1+random.IntN(60), 1)
 						m.conform(t, table, two.Tables()[i], b, d)
 					}

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"math"
@@ -24,8 +25,8 @@ type loraOptions struct {
 	targets []string // allLinear, or the last parts of modules' names
 }
 
-// adapter is a low-rank adapter whose A and B are the parameters of set, under the names
-// of their weights with .lora_a and .lora_b. Ranks are padded with zeros there
+// adapter is a low-rank adapter whose A, B and magnitudes are the parameters of set, under
+// the names of their weights with .lora_a, .lora_b and .lora_m. Ranks are padded with zeros there
 // (lora.PaddedRank): their gradients are zero, so they stay so.
 type adapter struct {
 	lora.Config
@@ -35,8 +36,9 @@ type adapter struct {
 }
 
 // newAdapter returns an adapter over base that changes nothing yet: A is uniform within
-// 1/sqrt(inputs), as PEFT starts it (Kaiming), and B zero.
-func newAdapter(base quant.Source, o loraOptions, seed uint64) (*adapter, error) {
+// 1/sqrt(inputs), as PEFT starts it (Kaiming), B zero, and the magnitudes are the lengths
+// of the weights' rows, which table computes.
+func newAdapter(base quant.Source, o loraOptions, table *kernels.Table, seed uint64) (*adapter, error) {
 	a := &adapter{Config: o.Config, targets: map[string]hf.Projection{}}
 	projections, err := hf.Projections(base)
 	if err != nil {
@@ -58,6 +60,9 @@ func newAdapter(base quant.Source, o loraOptions, seed uint64) (*adapter, error)
 		return nil, err
 	}
 	a.init(seed)
+	if err := a.initMagnitudes(base, table); err != nil {
+		return nil, errors.Join(err, a.set.Close())
+	}
 	return a, nil
 }
 
@@ -102,12 +107,16 @@ func (a *adapter) infos() (infos []quant.Tensor) {
 	for _, w := range a.order {
 		p := a.targets[w]
 		infos = append(infos, quant.Tensor{Name: nameA(w), Shape: []int{rank, p.In}}, quant.Tensor{Name: nameB(w), Shape: []int{p.Out, rank}})
+		if a.DoRA {
+			infos = append(infos, quant.Tensor{Name: nameM(w), Shape: []int{p.Out}})
+		}
 	}
 	return infos
 }
 
 func nameA(weight string) string { return weight + ".lora_a" }
 func nameB(weight string) string { return weight + ".lora_b" }
+func nameM(weight string) string { return weight + ".lora_m" }
 
 func (a *adapter) init(seed uint64) {
 	for _, w := range a.order {
@@ -123,15 +132,40 @@ func (a *adapter) init(seed uint64) {
 	}
 }
 
+// initMagnitudes gives the weights' rows, to which B adds nothing yet, their lengths.
+func (a *adapter) initMagnitudes(base quant.Source, table *kernels.Table) error {
+	if !a.DoRA {
+		return nil
+	}
+	for _, name := range a.order {
+		w, err := base.Tensor(name)
+		if err != nil {
+			return err
+		}
+		norms, err := lora.Norms(table, w, a.lowRank(w))
+		if err != nil {
+			return err
+		}
+		copy(a.set.Param(nameM(name)).Master, norms)
+	}
+	return nil
+}
+
 // lowRank returns the adapter of a weight, none of one that has no share.
 func (a *adapter) lowRank(w kernels.Tensor) kernels.LowRank {
 	if _, ok := a.targets[w.Name]; !ok {
 		return kernels.LowRank{}
 	}
-	stacked := func(t quant.Tensor) quant.Tensor { t.Shape = append([]int{1}, t.Shape...); return t }
-	return kernels.LowRank{
-		A: stacked(a.set.Param(nameA(w.Name)).Compute), B: stacked(a.set.Param(nameB(w.Name)).Compute), Scale: []float32{a.Scale()},
+	stacked := func(p *param.Param) quant.Tensor {
+		t := p.Compute
+		t.Shape = append([]int{1}, t.Shape...)
+		return t
 	}
+	l := kernels.LowRank{A: stacked(a.set.Param(nameA(w.Name))), B: stacked(a.set.Param(nameB(w.Name))), Scale: []float32{a.Scale()}}
+	if a.DoRA {
+		l.Magnitude = stacked(a.set.Param(nameM(w.Name)))
+	}
+	return l
 }
 
 // snapshot returns the adapter as it is now, without the padding, in memory of its own.
@@ -143,6 +177,9 @@ func (a *adapter) snapshot() *lora.Adapter {
 		b := a.set.Param(nameB(w)).Master
 		for o := range p.Out {
 			p.B = append(p.B, b[o*padded:][:a.Rank]...)
+		}
+		if a.DoRA {
+			p.Magnitude = slices.Clone(a.set.Param(nameM(w)).Master)
 		}
 		out.Parts = append(out.Parts, p)
 	}

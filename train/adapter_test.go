@@ -1,6 +1,7 @@
 package train
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -52,7 +53,7 @@ func quantizedGolden(t *testing.T, name, mix string) string {
 // openAdapted returns a network of an adapter over a base, whose B is no longer zero.
 func openAdapted(t *testing.T, base quant.Source, o loraOptions) network {
 	t.Helper()
-	a, err := newAdapter(base, o, 1)
+	a, err := newAdapter(base, o, kernels.Tables()[0], 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,6 +70,13 @@ func openAdapted(t *testing.T, base quant.Source, o loraOptions) network {
 		p.Round()
 	}
 	return network{source: base, set: a.set, adapter: a}
+}
+
+// withMagnitudes is ranked with DoRA.
+func withMagnitudes(rank int) loraOptions {
+	o := ranked(rank)
+	o.DoRA = true
+	return o
 }
 
 func ranked(rank int) loraOptions {
@@ -126,13 +134,17 @@ func padding(p *param.Param, i, rank int) bool {
 // base did not change.
 func TestAdapterIsServed(t *testing.T) {
 	for _, mix := range []string{"", "BF16", "Q8_0", "Q4_0"} {
-		for _, name := range []string{"llama-tied", "gpt2", "phi3"} {
-			t.Run(name+" "+mix, func(t *testing.T) {
+		for i, name := range []string{"llama-tied", "gpt2", "phi3", "llama-tied", "gpt2"} {
+			o := ranked(5)
+			if i >= 3 {
+				o = withMagnitudes(5)
+			}
+			t.Run(fmt.Sprint(name, " ", mix, " ", o.DoRA), func(t *testing.T) {
 				path := quantizedGolden(t, name, mix)
 				base := opened(t, path)
 				defer base.Close()
 				table := kernels.Tables()[0]
-				n := openAdapted(t, base, ranked(5))
+				n := openAdapted(t, base, o)
 				sequences := whole(randomDocuments(rand.New(rand.NewPCG(5, 6)), 384, 40, 3, 21))
 				e := newTrainee(t, n, sequences, table, kernels.Training{})
 				trainSome(t, e, table)
@@ -205,7 +217,7 @@ func TestQLoRA(t *testing.T) {
 func TestAdapterRefused(t *testing.T) {
 	o := ranked(4)
 	o.targets = []string{"no_proj"}
-	if _, err := newAdapter(goldenBase(t, "llama-tied", ""), o, 1); err == nil || !strings.Contains(err.Error(), "q_proj") {
+	if _, err := newAdapter(goldenBase(t, "llama-tied", ""), o, kernels.Tables()[0], 1); err == nil || !strings.Contains(err.Error(), "q_proj") {
 		t.Errorf("an unknown target gives %v", err)
 	}
 }

@@ -48,7 +48,7 @@ type InstrTime struct {
 // Measure times whole optimizer steps of AdamW on random weights and tokens, with
 // nothing around them. step, which may be nil, is told how many are done.
 func Measure(ctx context.Context, table *kernels.Table, o MeasureOptions, step func(done int)) (m Measurement, err error) {
-	n, err := o.network()
+	n, err := o.network(table)
 	if err != nil {
 		return m, err
 	}
@@ -84,7 +84,7 @@ func Measure(ctx context.Context, table *kernels.Table, o MeasureOptions, step f
 }
 
 // network makes the parameters that are trained, from random values.
-func (o *MeasureOptions) network() (n network, err error) {
+func (o *MeasureOptions) network(table *kernels.Table) (n network, err error) {
 	if o.Base == nil {
 		set, err := param.New(o.Shape.Meta(), o.Shape.Tensors(), o.Precision)
 		if err != nil {
@@ -93,7 +93,7 @@ func (o *MeasureOptions) network() (n network, err error) {
 		set.Init(1)
 		return wholly(set), nil
 	}
-	a, err := newAdapter(o.Base, loraOptions{Config: lora.Config{Rank: o.Rank, Alpha: 16}, targets: []string{allLinear}}, 1)
+	a, err := newAdapter(o.Base, loraOptions{Config: lora.Config{Rank: o.Rank, Alpha: 16}, targets: []string{allLinear}}, table, 1)
 	if err != nil {
 		return n, err
 	}

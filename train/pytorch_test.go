@@ -42,7 +42,7 @@ type pytorchJob struct {
 }
 
 // TestPyTorch has PyTorch, transformers and PEFT repeat 100 steps in f32 of a llama of 15 M
-// parameters and of an adapter over it, from the same weights and batches: the losses agree
+// parameters and of adapters over it, LoRA and DoRA, from the same weights and batches: the losses agree
 // to 1e-3, and so do the log-probabilities that they get of the folders we wrote.
 // INGOT_PYTHON names a Python that has them; this takes minutes, so there is no default.
 func TestPyTorch(t *testing.T) {
@@ -90,16 +90,24 @@ func newPyTorchJob(t *testing.T, table *kernels.Table) *pytorchJob {
 	full := pytorchRun{Start: job.Model, Rate: 1e-3}
 	job.train(t, wholly(set), &full, table)
 	full.End = exported(t, set)
-	a, err := newAdapter(base, loraOptions{Config: lora.Config{Rank: 8, Alpha: 16}, targets: []string{allLinear}}, 1)
+	job.Runs = append(job.Runs, full)
+	for _, dora := range []bool{false, true} {
+		job.tune(t, lora.Config{Rank: 8, Alpha: 16, DoRA: dora}, base, table)
+	}
+	return job
+}
+
+// tune adds a run of an adapter over the model.
+func (j *pytorchJob) tune(t *testing.T, c lora.Config, base quant.Source, table *kernels.Table) {
+	a, err := newAdapter(base, loraOptions{Config: c, targets: []string{allLinear}}, table, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { a.set.Close() })
-	tuned := pytorchRun{Adapter: true, Start: written(t, a, job.Model), Rate: 3e-3}
-	job.train(t, network{source: base, set: a.set, adapter: a}, &tuned, table)
-	tuned.End = written(t, a, job.Model)
-	job.Runs = []pytorchRun{full, tuned}
-	return job
+	r := pytorchRun{Adapter: true, Start: written(t, a, j.Model), Rate: 3e-3}
+	j.train(t, network{source: base, set: a.set, adapter: a}, &r, table)
+	r.End = written(t, a, j.Model)
+	j.Runs = append(j.Runs, r)
 }
 
 // zipfRows are four rows whose tokens' frequencies fall as in a language, so that there is

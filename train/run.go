@@ -132,7 +132,7 @@ func (r *run) newModel(precision param.Precision) error {
 
 // newAdapter makes the adapter that is trained over the base as it lies.
 func (r *run) newAdapter() (err error) {
-	if r.adapter, err = newAdapter(r.base, r.lora, r.seed); err == nil {
+	if r.adapter, err = newAdapter(r.base, r.lora, r.table, r.seed); err == nil {
 		r.source, r.set = r.base, r.adapter.set
 	}
 	return err

@@ -33,6 +33,7 @@ learns at some ten times the rate of all weights.
 	f.IntVar(&o.lora.Rank, "lora-rank", 0, "train an adapter of this rank instead of the weights (0: the weights)")
 	f.Float64Var(&o.lora.Alpha, "lora-alpha", 16, "of the adapter, which is scaled by alpha/rank")
 	f.BoolVar(&o.lora.RSLoRA, "rslora", false, "scale the adapter by alpha/sqrt(rank): for high ranks")
+	f.BoolVar(&o.lora.DoRA, "dora", false, "learn the length of each row of the adapted weights apart from its direction")
 	f.StringSliceVar(&o.lora.targets, "lora-target", []string{allLinear}, "`modules` that the adapter changes: all-linear, or names such as q_proj,v_proj")
 	o.flags(f, runDefaults{optimizer: "adamw", rate: 3e-4, batch: 8192, epochs: 2, schedule: "cosine", warmup: 20})
 	return cmd

@@ -1,5 +1,6 @@
 // Package lora holds low-rank adapters (LoRA: Hu et al. 2021): what a matrix W [Out, In]
-// of a model gains is Scale * B A with A [rank, In] and B [Out, rank]. It reads and writes
+// of a model gains is Scale * B A with A [rank, In] and B [Out, rank]; with DoRA (Liu et al.
+// 2024) each row of the sum is then brought to a length of its own. It reads and writes
 // PEFT's folders (adapter_config.json, adapter_model.safetensors), puts several adapters
 // side by side for one program (Stack), and adds one to the weights for good (Merge).
 //
@@ -22,12 +23,13 @@ type Adapter struct {
 	Parts []Part // by weight, in the order of the model's layers
 }
 
-// Config is what PEFT calls r, lora_alpha and use_rslora.
+// Config is what PEFT calls r, lora_alpha, use_rslora and use_dora.
 type Config struct {
 	Rank  int
 	Alpha float64
 	// RSLoRA: the scale is Alpha / sqrt(rank) instead of Alpha / rank (Kalajdzievski 2023).
 	RSLoRA bool
+	DoRA   bool // parts have magnitudes
 }
 
 // Scale returns what B A is multiplied by.
@@ -45,6 +47,8 @@ type Part struct {
 	Scale float32
 	A     []float32 // [Rank, In]
 	B     []float32 // [Out, Rank], rows in the Source's order
+	// Magnitude [Out] is the length of each row of W + Scale * B A (DoRA); nil without.
+	Magnitude []float32
 }
 
 // Part returns the share of a weight, nil where it has none.
@@ -55,10 +59,10 @@ func (a *Adapter) Part(weight string) *Part {
 	return nil
 }
 
-// Elems returns the number of elements of all A and B.
+// Elems returns the number of elements of all parts.
 func (a *Adapter) Elems() (n int) {
 	for _, p := range a.Parts {
-		n += len(p.A) + len(p.B)
+		n += len(p.A) + len(p.B) + len(p.Magnitude)
 	}
 	return n
 }
@@ -74,6 +78,9 @@ func DType(w quant.DType) quant.DType {
 
 // check returns an error that names the first part that does not fit its weight.
 func (p *Part) check() error {
+	if p.Magnitude != nil && len(p.Magnitude) != p.Out {
+		return fmt.Errorf("the adapter of %q has %d magnitudes for %d outputs", p.Module, len(p.Magnitude), p.Out)
+	}
 	if p.Rank < 1 || len(p.A) != p.Rank*p.In || len(p.B) != p.Out*p.Rank {
 		return fmt.Errorf("the adapter of %q has rank %d, %d elements of A and %d of B, which do not fit %d outputs and %d inputs",
 			p.Module, p.Rank, len(p.A), len(p.B), p.Out, p.In)

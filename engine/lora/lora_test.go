@@ -45,7 +45,11 @@ func randomAdapter(t *testing.T, src quant.Source, c Config) *Adapter {
 	}
 	a := &Adapter{Config: c}
 	for _, p := range projections {
-		a.Parts = append(a.Parts, Part{Projection: p, Rank: c.Rank, Scale: c.Scale(), A: normal(c.Rank * p.In), B: normal(p.Out * c.Rank)})
+		part := Part{Projection: p, Rank: c.Rank, Scale: c.Scale(), A: normal(c.Rank * p.In), B: normal(p.Out * c.Rank)}
+		if c.DoRA {
+			part.Magnitude = normal(p.Out)
+		}
+		a.Parts = append(a.Parts, part)
 	}
 	return a
 }
@@ -55,7 +59,7 @@ func randomAdapter(t *testing.T, src quant.Source, c Config) *Adapter {
 func TestThereAndBack(t *testing.T) {
 	for _, name := range []string{"llama-untied", "gpt2", "gpt_neox", "phi3", "qwen3_moe"} {
 		src := openModel(t, name)
-		for _, c := range []Config{{Rank: 3, Alpha: 6}, {Rank: 16, Alpha: 8, RSLoRA: true}} {
+		for _, c := range []Config{{Rank: 3, Alpha: 6}, {Rank: 16, Alpha: 8, RSLoRA: true}, {Rank: 4, Alpha: 8, DoRA: true}} {
 			want := randomAdapter(t, src, c)
 			dir := filepath.Join(t.TempDir(), "adapter")
 			if err := Write(dir, want, name); err != nil {
@@ -69,7 +73,7 @@ func TestThereAndBack(t *testing.T) {
 				t.Fatalf("%s: %+v with %d parts, want %+v with %d", name, got.Config, len(got.Parts), want.Config, len(want.Parts))
 			}
 			for i, p := range got.Parts {
-				if w := want.Parts[i]; p.Module != w.Module || p.Scale != w.Scale || !slices.Equal(p.A, w.A) || !slices.Equal(p.B, w.B) {
+				if w := want.Parts[i]; p.Module != w.Module || p.Scale != w.Scale || !slices.Equal(p.A, w.A) || !slices.Equal(p.B, w.B) || !slices.Equal(p.Magnitude, w.Magnitude) {
 					t.Errorf("%s: %s came back otherwise", name, p.Module)
 				}
 			}
@@ -78,33 +82,41 @@ func TestThereAndBack(t *testing.T) {
 }
 
 // TestMerge: the exported weight of a module is its own plus Scale * B A as they lie in the
-// adapter's files, whatever the order of rows between, also from a GGUF file.
+// adapter's files, with DoRA brought to the magnitudes there, whatever the order of rows
+// between, also from a GGUF file.
 func TestMerge(t *testing.T) {
-	for _, name := range []string{"llama-untied", "gpt2", "gpt_neox"} {
-		src := openModel(t, name)
-		file := filepath.Join(t.TempDir(), "base.gguf")
-		if err := convert.ToGGUF(t.Context(), src, file, convert.Options{}); err != nil {
-			t.Fatal(err)
+	for _, dora := range []bool{false, true} {
+		for _, name := range []string{"llama-untied", "gpt2", "gpt_neox"} {
+			checkMerge(t, name, Config{Rank: 4, Alpha: 3, DoRA: dora})
 		}
-		base, err := checkpoint.Open(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer base.Close()
-		a := randomAdapter(t, base, Config{Rank: 4, Alpha: 3})
-		dir, out := filepath.Join(t.TempDir(), "adapter"), filepath.Join(t.TempDir(), "merged")
-		if err := Write(dir, a, name); err != nil {
-			t.Fatal(err)
-		}
-		merged, err := Merge(base, a)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := convert.ToHF(t.Context(), merged, out, convert.HFOptions{Type: "F32"}); err != nil {
-			t.Fatal(err)
-		}
-		compareMerged(t, name, a, dir, out)
 	}
+}
+
+func checkMerge(t *testing.T, name string, c Config) {
+	t.Helper()
+	src := openModel(t, name)
+	file := filepath.Join(t.TempDir(), "base.gguf")
+	if err := convert.ToGGUF(t.Context(), src, file, convert.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	base, err := checkpoint.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer base.Close()
+	a := randomAdapter(t, base, c)
+	dir, out := filepath.Join(t.TempDir(), "adapter"), filepath.Join(t.TempDir(), "merged")
+	if err := Write(dir, a, name); err != nil {
+		t.Fatal(err)
+	}
+	merged, err := Merge(base, a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := convert.ToHF(t.Context(), merged, out, convert.HFOptions{Type: "F32"}); err != nil {
+		t.Fatal(err)
+	}
+	compareMerged(t, name, a, dir, out)
 }
 
 // compareMerged works out of the files alone what the merged ones must hold.
@@ -113,19 +125,32 @@ func compareMerged(t *testing.T, name string, a *Adapter, adapter, merged string
 	base := quanttest.Shared(t, "data", "models", "golden", "arch", name)
 	w, parts, got := matrices(t, base), matrices(t, adapter), matrices(t, merged)
 	for _, p := range a.Parts {
-		b, low := parts[prefix+p.Module+".lora_B.weight"], parts[prefix+p.Module+".lora_A.weight"]
+		b, low, m := parts[prefix+p.Module+".lora_B.weight"], parts[prefix+p.Module+".lora_A.weight"], parts[prefix+p.Module+".lora_magnitude_vector"]
+		if (m != nil) != a.DoRA {
+			t.Fatalf("%s: %s has %d magnitudes", name, p.Module, len(m))
+		}
 		for o := range p.Out {
-			for i := range p.In {
-				at := o*p.In + i
+			place := func(i int) int {
 				if p.Conv1D {
-					at = i*p.Out + o
+					return i*p.Out + o
 				}
-				want := float64(w[p.Module+".weight"][at])
+				return o*p.In + i
+			}
+			row, squares := make([]float64, p.In), 0.0
+			for i := range row {
+				row[i] = float64(w[p.Module+".weight"][place(i)])
 				for r := range p.Rank {
-					want += 0.75 * float64(b[o*p.Rank+r]) * float64(low[r*p.In+i])
+					row[i] += 0.75 * float64(b[o*p.Rank+r]) * float64(low[r*p.In+i])
 				}
-				if v := float64(got[p.Module+".weight"][at]); math.Abs(v-want) > 1e-4 {
-					t.Fatalf("%s: %s[%d, %d] is %g, want %g", name, p.Module, o, i, v, want)
+				squares += row[i] * row[i]
+			}
+			stretch := 1.0
+			if m != nil {
+				stretch = float64(m[o]) / math.Sqrt(squares)
+			}
+			for i, v := range row {
+				if v *= stretch; math.Abs(float64(got[p.Module+".weight"][place(i)])-v) > 1e-4 {
+					t.Fatalf("%s: %s[%d, %d] is %g, want %g", name, p.Module, o, i, got[p.Module+".weight"][place(i)], v)
 				}
 			}
 		}
@@ -222,7 +247,7 @@ func edit(t *testing.T, fields map[string]any) string {
 func TestRefused(t *testing.T) {
 	src := openModel(t, "llama-tied")
 	for field, v := range map[string]any{
-		"use_dora": true, "bias": "all", "modules_to_save": []string{"lm_head"}, "peft_type": "IA3", "r": 5, "lora_alpha": "much",
+		"use_qalora": true, "bias": "all", "modules_to_save": []string{"lm_head"}, "peft_type": "IA3", "r": 5, "lora_alpha": "much",
 		"rank_pattern": map[string]int{"(": 3}, "layer_replication": [][]int{{0, 1}},
 	} {
 		if _, err := Open(edit(t, map[string]any{field: v}), src); err == nil || !strings.Contains(err.Error(), strings.TrimPrefix(field, "use_")) && !strings.Contains(err.Error(), "pattern") && !strings.Contains(err.Error(), "rank") {

@@ -2,6 +2,7 @@ package lora
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/ingot-llm/ingot/quant"
 )
@@ -57,7 +58,7 @@ func (m merged) Tensor(name string) (quant.Tensor, error) {
 	return t, quant.Quantize(quant.F32, out, sum, nil)
 }
 
-// addTo adds Scale * B A to w [Out, In].
+// addTo adds Scale * B A to w [Out, In], and brings its rows to their Magnitude.
 func (p *Part) addTo(w []float32) {
 	for o := range p.Out {
 		row := w[o*p.In:][:p.In]
@@ -67,5 +68,23 @@ func (p *Part) addTo(w []float32) {
 				row[i] += f * v
 			}
 		}
+		if p.Magnitude != nil {
+			stretch(row, p.Magnitude[o])
+		}
+	}
+}
+
+// stretch brings row to a length; one of zeros, which counts as one of length 1, stays.
+func stretch(row []float32, length float32) {
+	var squares float64
+	for _, v := range row {
+		squares += float64(v) * float64(v)
+	}
+	if squares == 0 {
+		return
+	}
+	f := float64(length) / math.Sqrt(squares)
+	for i, v := range row {
+		row[i] = float32(f * float64(v))
 	}
 }

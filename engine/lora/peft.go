@@ -19,6 +19,8 @@ const (
 	weightsFile = "adapter_model.safetensors"
 	// prefix is what PEFT's names have before the module's.
 	prefix = "base_model.model."
+	// suffixM follows the module's name in that of its magnitudes.
+	suffixM = ".lora_magnitude_vector"
 )
 
 // peftConfig is what an adapter_config.json must say for us to honour it.
@@ -30,6 +32,7 @@ type peftConfig struct {
 	RankPattern  map[string]int     `json:"rank_pattern"`
 	AlphaPattern map[string]float64 `json:"alpha_pattern"`
 	RSLoRA       bool               `json:"use_rslora"`
+	DoRA         bool               `json:"use_dora"`
 	FanInFanOut  bool               `json:"fan_in_fan_out"`
 	Dropout      float64            `json:"lora_dropout"`
 	Bias         string             `json:"bias"`
@@ -41,7 +44,7 @@ type peftConfig struct {
 
 // unsupported are fields that change what an adapter computes; each with the values that
 // change nothing.
-var unsupported = []string{"use_dora", "use_qalora", "use_bdlora", "lora_bias", "modules_to_save", "layer_replication",
+var unsupported = []string{"use_qalora", "use_bdlora", "lora_bias", "modules_to_save", "layer_replication",
 	"trainable_token_indices", "target_parameters", "alora_invocation_tokens", "arrow_config", "kasa_config", "velora_config", "monteclora_config"}
 
 // maxConfig bounds an adapter_config.json in bytes.
@@ -125,7 +128,7 @@ func pattern(key string) (*regexp.Regexp, error) { return regexp.Compile(`^(?:.*
 
 // config returns the configuration of a module.
 func (c *peftConfig) config(module string) Config {
-	out := Config{Rank: c.R, Alpha: c.Alpha, RSLoRA: c.RSLoRA}
+	out := Config{Rank: c.R, Alpha: c.Alpha, RSLoRA: c.RSLoRA, DoRA: c.DoRA}
 	for _, key := range slices.Sorted(maps.Keys(c.RankPattern)) {
 		if matches(key, module) {
 			out.Rank = c.RankPattern[key]
@@ -150,7 +153,7 @@ func matches(key, module string) bool {
 func newConfig(a *Adapter, base string) *peftConfig {
 	c := &peftConfig{
 		PeftType: "LORA", Base: base, R: a.Rank, Alpha: a.Alpha, RankPattern: map[string]int{}, AlphaPattern: map[string]float64{},
-		RSLoRA: a.RSLoRA, Bias: "none", TaskType: "CAUSAL_LM", Inference: true, InitWeights: true,
+		RSLoRA: a.RSLoRA, DoRA: a.DoRA, Bias: "none", TaskType: "CAUSAL_LM", Inference: true, InitWeights: true,
 	}
 	targets := map[string]bool{}
 	for _, p := range a.Parts {

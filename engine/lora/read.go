@@ -34,7 +34,7 @@ func read(c *peftConfig, f *safetensors.File, base quant.Source) (*Adapter, erro
 	if err != nil {
 		return nil, err
 	}
-	a := &Adapter{Config: Config{Rank: c.R, Alpha: c.Alpha, RSLoRA: c.RSLoRA}}
+	a := &Adapter{Config: Config{Rank: c.R, Alpha: c.Alpha, RSLoRA: c.RSLoRA, DoRA: c.DoRA}}
 	used := map[string]bool{}
 	for _, p := range projections {
 		nameA, nameB := prefix+p.Module+".lora_A.weight", prefix+p.Module+".lora_B.weight"
@@ -47,7 +47,7 @@ func read(c *peftConfig, f *safetensors.File, base quant.Source) (*Adapter, erro
 		if err != nil {
 			return nil, err
 		}
-		used[nameA], used[nameB] = true, true
+		used[nameA], used[nameB], used[prefix+p.Module+suffixM] = true, true, c.DoRA
 		a.Parts = append(a.Parts, part)
 	}
 	for _, t := range f.Tensors() {
@@ -64,13 +64,18 @@ func read(c *peftConfig, f *safetensors.File, base quant.Source) (*Adapter, erro
 
 func readPart(c *peftConfig, f *safetensors.File, p hf.Projection, nameA, nameB string) (Part, error) {
 	part := Part{Projection: p}
-	a, rows, err := floats(f, nameA)
+	a, rows, err := floats(f, nameA, 2)
 	if err != nil {
 		return part, err
 	}
-	b, _, err := floats(f, nameB)
+	b, _, err := floats(f, nameB, 2)
 	if err != nil {
 		return part, err
+	}
+	if c.DoRA {
+		if part.Magnitude, _, err = floats(f, prefix+p.Module+suffixM, 1); err != nil {
+			return part, err
+		}
 	}
 	config := c.config(p.Module)
 	if config.Rank != rows {
@@ -82,11 +87,14 @@ func readPart(c *peftConfig, f *safetensors.File, p hf.Projection, nameA, nameB 
 		return part, err
 	}
 	part.B = moved(b, p, part.Rank, false)
+	if c.DoRA {
+		part.Magnitude = moved(part.Magnitude, p, 1, false)
+	}
 	return part, nil
 }
 
-// floats returns a matrix's elements and its number of rows.
-func floats(f *safetensors.File, name string) (values []float32, rows int, err error) {
+// floats returns the elements of a matrix or a vector, as dims says, and its first dimension.
+func floats(f *safetensors.File, name string, dims int) (values []float32, rows int, err error) {
 	raw, ok := f.Lookup(name)
 	if !ok {
 		return nil, 0, fmt.Errorf("it lacks %q", name)
@@ -95,15 +103,15 @@ func floats(f *safetensors.File, name string) (values []float32, rows int, err e
 	if err != nil {
 		return nil, 0, err
 	}
-	if len(t.Shape) != 2 || t.DType.BlockElems() != 1 || !quant.CanDequantize(t.DType) {
-		return nil, 0, fmt.Errorf("%q is %v of shape %v, want a matrix of floats", name, t.DType, t.Shape)
+	if len(t.Shape) != dims || t.DType.BlockElems() != 1 || !quant.CanDequantize(t.DType) {
+		return nil, 0, fmt.Errorf("%q is %v of shape %v, want floats of %d dimension(s)", name, t.DType, t.Shape, dims)
 	}
 	values = make([]float32, t.Elems())
 	quant.Dequantize(t.DType, values, t.Data)
 	return values, t.Shape[0], nil
 }
 
-// moved carries B's rows from the module's order to the Source's, or back.
+// moved carries rows of rank elements, B's or magnitudes, from the module's order to the Source's, or back.
 func moved(b []float32, p hf.Projection, rank int, back bool) []float32 {
 	m := p.Rows(rank)
 	if back {

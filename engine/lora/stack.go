@@ -2,6 +2,7 @@ package lora
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/ingot-llm/ingot/kernels"
 	"github.com/ingot-llm/ingot/quant"
@@ -15,15 +16,16 @@ type Stack struct {
 	bufs    []*kernels.Buf
 }
 
-// NewStack lays out adapters of the model in src, in the type that each weight asks for.
-func NewStack(src quant.Source, adapters []*Adapter) (*Stack, error) {
+// NewStack lays out adapters of the model in src, in the type that each weight asks for;
+// table computes what DoRA's need to know of the weights.
+func NewStack(table *kernels.Table, src quant.Source, adapters []*Adapter) (*Stack, error) {
 	s := &Stack{weights: map[string]kernels.LowRank{}}
 	for _, w := range src.Infos() {
 		parts, rank := partsOf(adapters, w.Name)
 		if rank == 0 {
 			continue
 		}
-		if err := s.add(w, parts, rank); err != nil {
+		if err := s.add(table, src, w, parts, rank); err != nil {
 			s.Close()
 			return nil, err
 		}
@@ -51,7 +53,7 @@ func PaddedRank(rank int) int {
 // Of returns the adapters of a weight, for kernels.Builder.Adapt.
 func (s *Stack) Of(w kernels.Tensor) kernels.LowRank { return s.weights[w.Name] }
 
-// Bytes returns the memory of all A and B.
+// Bytes returns the memory of all adapters.
 func (s *Stack) Bytes() (n int64) {
 	for _, b := range s.bufs {
 		n += int64(len(b.Bytes()))
@@ -67,7 +69,7 @@ func (s *Stack) Close() {
 	*s = Stack{}
 }
 
-func (s *Stack) add(w quant.Tensor, parts []*Part, rank int) error {
+func (s *Stack) add(table *kernels.Table, src quant.Source, w quant.Tensor, parts []*Part, rank int) error {
 	d, n, out, in := DType(w.DType), len(parts), w.Rows(), w.Cols()
 	a, err := s.take(d, w.Name+" A", n, rank, in)
 	if err != nil {
@@ -91,8 +93,60 @@ func (s *Stack) add(w quant.Tensor, parts []*Part, rank int) error {
 			put(b, (i*out+o)*rank, p.B[o*p.Rank:][:p.Rank])
 		}
 	}
+	if slices.ContainsFunc(parts, hasMagnitude) {
+		if w, err = src.Tensor(w.Name); err == nil {
+			err = s.addLengths(table, w, parts, &l)
+		}
+	}
 	s.weights[w.Name] = l
+	return err
+}
+
+func hasMagnitude(p *Part) bool { return p != nil && p.Magnitude != nil }
+
+// addLengths completes l with Magnitude and Norms, ones where a part has none.
+func (s *Stack) addLengths(table *kernels.Table, w quant.Tensor, parts []*Part, l *kernels.LowRank) (err error) {
+	n, out := len(parts), w.Rows()
+	norms, err := Norms(table, w, *l)
+	if err != nil {
+		return err
+	}
+	if l.Magnitude, err = s.take(quant.F32, w.Name+" magnitudes", n, out); err != nil {
+		return err
+	}
+	if l.Norms, err = s.take(quant.F32, w.Name+" norms", n, out); err != nil {
+		return err
+	}
+	ones := slices.Repeat([]float32{1}, out)
+	for i, p := range parts {
+		magnitude, own := ones, ones
+		if hasMagnitude(p) {
+			magnitude, own = p.Magnitude, norms[i*out:][:out]
+		}
+		put(l.Magnitude, i*out, magnitude)
+		put(l.Norms, i*out, own)
+	}
 	return nil
+}
+
+// Norms returns the lengths [N, O] of the rows of w [O, K] and what each of l's adapters
+// adds to them; the same bits on every table.
+func Norms(table *kernels.Table, w quant.Tensor, l kernels.LowRank) ([]float32, error) {
+	b := kernels.NewBuilder(kernels.ActBF16, kernels.KVF32)
+	b.Output(b.AdaptedNorms(l, w))
+	p := b.Program()
+	defer p.Close()
+	r, err := kernels.NewRunner(p, table, kernels.Limits{Tokens: 1, Seqs: 1})
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	one := kernels.Batch{Tokens: []int32{0}, Positions: []int32{0}, RowStart: []int32{0, 1}, SeqLen: []int32{1}}
+	if err := r.Run(&one); err != nil {
+		return nil, err
+	}
+	norms, _, _ := r.Output()
+	return slices.Clone(norms), nil
 }
 
 func (s *Stack) take(d quant.DType, name string, shape ...int) (kernels.Tensor, error) {

@@ -24,6 +24,10 @@ func Write(dir string, a *Adapter, base string) error {
 			safetensors.Tensor{Name: name + ".lora_A.weight", DType: "F32", Shape: []int{p.Rank, p.In}},
 			safetensors.Tensor{Name: name + ".lora_B.weight", DType: "F32", Shape: []int{p.Out, p.Rank}})
 		values = append(values, p.A, moved(p.B, p.Projection, p.Rank, true))
+		if p.Magnitude != nil {
+			tensors = append(tensors, safetensors.Tensor{Name: name + suffixM, DType: "F32", Shape: []int{p.Out}})
+			values = append(values, moved(p.Magnitude, p.Projection, 1, true))
+		}
 	}
 	return atomicfile.WriteDir(dir, int64(4*a.Elems())+maxConfig, func(d *atomicfile.Dir) error {
 		if err := d.File(configFile, func(w io.Writer) error { _, err := w.Write(config); return err }); err != nil {

@@ -59,7 +59,7 @@ func TestGoldenAdapter(t *testing.T) {
 // newAdapted returns sessions of a model beside which adapter a lies twice, the second of
 // which they take.
 func newAdapted(t *testing.T, src quant.Source, a *lora.Adapter, table *kernels.Table) func() *session {
-	stack, err := lora.NewStack(src, []*lora.Adapter{a, a})
+	stack, err := lora.NewStack(kernels.Tables()[0], src, []*lora.Adapter{a, a})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@
 		op_rope_dx_##isa, op_act_dx_##isa, op_glu_dx_##isa, op_softcap_dx_##isa, op_concat_##isa, op_rows_dx_##isa, \
 		op_embed_dw_##isa, op_column_sums_##isa, op_cross_entropy_##isa, op_pool_dx_##isa, op_slot_sums_##isa, \
 		op_combine_dx_##isa, op_route_dx_##isa, op_sinks_dw_##isa, op_round_##isa, \
-		op_adapters_##isa, op_adapt_##isa, op_square_sums_##isa; \
+		op_adapters_##isa, op_adapt_##isa, op_square_sums_##isa, op_adapted_norms_##isa, op_magnitude_##isa, op_magnitude_dw_##isa; \
 	void read_row_##isa(ingot_row *r, const ingot_row *after); \
 	void gemm_f32_##isa(const struct gemm *, void *); \
 	void adamw_##isa(const ingot_adamw_args *, int64_t, int64_t); \
@@ -42,7 +42,8 @@
 		[INGOT_OP_EXPERT_DX] = &ingot_op_expert_dx, [INGOT_OP_EXPERT_DW] = &ingot_op_expert_dw, \
 		[INGOT_OP_COMBINE_DX] = &op_combine_dx_##isa, [INGOT_OP_POOL_DX] = &op_pool_dx_##isa, [INGOT_OP_SLOT_SUMS] = &op_slot_sums_##isa, [INGOT_OP_ROUND] = &op_round_##isa, \
 		[INGOT_OP_ADAPTERS] = &op_adapters_##isa, [INGOT_OP_ADAPT] = &op_adapt_##isa, \
-		[INGOT_OP_SQUARE_SUMS] = &op_square_sums_##isa}, \
+		[INGOT_OP_SQUARE_SUMS] = &op_square_sums_##isa, [INGOT_OP_ADAPTED_NORMS] = &op_adapted_norms_##isa, [INGOT_OP_MAGNITUDE] = &op_magnitude_##isa, \
+		[INGOT_OP_MAGNITUDE_DW] = &op_magnitude_dw_##isa}, \
 	.pack_grad_bytes = pack_grad_bytes_##grad_isa, .gemm_f32 = gemm_f32_##isa, .adamw = adamw_##isa, .sum_squares = sum_squares_##isa, __VA_ARGS__, \
 	.f32 = product_f32_##isa, .bf16 = product_bf16_##bf16_isa, .int8 = product_int8_##int8_isa, \
 	.read_row = read_row_##isa, .group = outs, .pack_bf16_bytes = pack_bf16_bytes_##bf16_isa, .pack_int8_bytes = pack_int8_bytes_##bf16_isa}
