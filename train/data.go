@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/ingot-llm/ingot/engine/cli"
 	"github.com/ingot-llm/ingot/engine/tokenizer"
 	"github.com/ingot-llm/ingot/train/corpus"
+	"github.com/ingot-llm/ingot/train/quality"
 )
 
 // dataOptions are the flags of train data.
@@ -23,6 +26,7 @@ type dataOptions struct {
 	dedup                              string
 	memory                             float64 // GiB of what dedup remembers
 	minChars, maxChars                 int
+	filters                            []string
 }
 
 func dataCommand() *cobra.Command {
@@ -33,11 +37,21 @@ func dataCommand() *cobra.Command {
 		Long: `Reads documents from .txt files (one each), .jsonl files (one a line) and .csv files
 (one a record, the first names the columns), plain or packed with gzip or Zstandard,
 from .parquet files (one a row), or from folders of them; drops those that are empty,
-that came before (--dedup), or that are too short or long; and writes them as tokens
-into checksummed shards: OUT/train and, for the share --valid of the documents,
+that came before (--dedup), that are too short or long or fail a --filter; and writes
+them as tokens into checksummed shards: OUT/train and, for the share --valid of the documents,
 OUT/valid. Which documents that are depends on their text alone. What was kept and what
 was dropped and why is printed at the end; OUT/report.json has it with some samples of
 each. A folder that has shards of an earlier run is refused.
+
+Filters are rules with the thresholds that their authors found on English pages of the
+web; books, poems, code and languages that are not written in words can fail them.
+repetition drops texts with too many lines, paragraphs or sequences of 2 to 10 words that
+come again in them (the repetition rules of Gopher, arXiv 2112.11446); gopher drops by
+number and length of words, symbols, bullets, ellipses, words without letters, and for
+want of English function words (its quality rules); c4 takes lines out of texts, those
+that do not end as sentences, have fewer than 3 words or speak of Javascript or cookies,
+and drops texts with lorem ipsum, a curly bracket or fewer than 5 sentences (arXiv
+1910.10683).
 
 With --ask a line becomes a conversation: the text given, with {field}s of the line in
 it, is what the user says, and --text-field what the assistant answers. The fields of a
@@ -77,6 +91,7 @@ A damaged line or file ends the work (--policy fail) or is passed over and count
 	f.Float64Var(&o.memory, "dedup-memory", 4, "most `GiB` to remember documents in; once full, later ones are compared with those alone")
 	f.IntVar(&o.minChars, "min-chars", 0, "drop texts of fewer characters")
 	f.IntVar(&o.maxChars, "max-chars", 0, "drop texts of more characters (0: none)")
+	f.StringSliceVar(&o.filters, "filter", nil, "drop texts by rules: "+strings.Join(quality.Names(), ", ")+", of which several may be given")
 	return cmd
 }
 
@@ -96,6 +111,8 @@ func (o *dataOptions) check(files []string) error {
 		return cli.Usagef("--dedup-memory is %g GiB, want more than 0", o.memory)
 	case o.minChars < 0 || o.maxChars < 0 || o.maxChars > 0 && o.maxChars < o.minChars:
 		return cli.Usagef("--min-chars is %d and --max-chars %d: want at least 0, and the second above the first or 0", o.minChars, o.maxChars)
+	case o.chats() && slices.Contains(o.filters, "c4"):
+		return cli.Usagef("--filter c4 takes lines out of texts, which conversations are not: leave it out")
 	case o.threads < 0:
 		return cli.Usagef("--threads is %d, want a number of threads, or 0 for one a processor", o.threads)
 	}
@@ -107,6 +124,10 @@ func makeData(cmd *cobra.Command, args []string, o dataOptions) error {
 	if err != nil {
 		return err
 	}
+	judge, err := newJudge(&o)
+	if err != nil {
+		return cli.Usagef("--filter: %w", err)
+	}
 	if err := checkUnused(o.out); err != nil {
 		return err
 	}
@@ -114,7 +135,7 @@ func makeData(cmd *cobra.Command, args []string, o dataOptions) error {
 	if err != nil {
 		return err
 	}
-	d := &dataMaker{dataOptions: o, t: t, format: format, log: cli.Logger(cmd.ErrOrStderr())}
+	d := &dataMaker{dataOptions: o, t: t, format: format, judge: judge, log: cli.Logger(cmd.ErrOrStderr())}
 	defer d.abort()
 	if err := d.read(cmd.Context(), files, cli.NewProgress(cmd.ErrOrStderr(), "tokenizing", true)); err != nil {
 		return err

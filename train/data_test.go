@@ -110,6 +110,36 @@ func TestDataReport(t *testing.T) {
 	}
 }
 
+// TestDataFilters: what fails a rule is counted under its name, and lines taken out leave
+// the rest of a text.
+func TestDataFilters(t *testing.T) {
+	_, tokenizer := testData(t)
+	text := filepath.Join(t.TempDir(), "some.jsonl")
+	story := strings.Repeat("The fox saw the crow. It was old!\n", 3)
+	lines := fmt.Sprintf("{\"text\":%q}\n{\"text\":\"It is the end.\"}\n{\"text\":%q}", "Menu\n"+story, "The fox { saw it.\n"+story)
+	if err := os.WriteFile(text, []byte(lines), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(t.TempDir(), "data")
+	args := []string{"data", "--tokenizer", tokenizer, "--out", out, "--valid", "0", "--filter", "c4", text}
+	printed := command(t, args...)
+	r := readReport(t, out)
+	if want := int64(len(strings.TrimSpace(story))); r.Train.Documents != 1 || r.Train.Bytes != want || r.Lines != 1 || r.Read.Bytes <= r.Train.Bytes+want {
+		t.Errorf("kept %+v without %d lines, read %+v", r.Train, r.Lines, r.Read)
+	}
+	for _, reason := range []string{"c4: fewer than 5 sentences", "c4: a curly bracket"} {
+		if d := r.Dropped[reason]; d == nil || d.Documents != 1 || !strings.Contains(printed, reason) {
+			t.Errorf("%q dropped %+v; printed:\n%s", reason, d, printed)
+		}
+	}
+	if _, err := try(append(args, "--chat")...); err == nil || !strings.Contains(err.Error(), "--filter c4") {
+		t.Errorf("conversations and c4: %v", err)
+	}
+	if _, err := try(append(args, "--filter", "d5")...); err == nil || !strings.Contains(err.Error(), `"d5" is no filter`) {
+		t.Errorf("an unknown filter: %v", err)
+	}
+}
+
 func readReport(t *testing.T, dir string) *dataReport {
 	t.Helper()
 	r := &dataReport{}

@@ -9,8 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/ingot-llm/ingot/engine/chat"
 	"github.com/ingot-llm/ingot/engine/cli"
@@ -31,6 +29,7 @@ type dataMaker struct {
 	t              *tokenizer.Tokenizer
 	format         *chat.Format // of conversations
 	log            *slog.Logger
+	judge          *judge
 	exact          *dedup.Exact // nil: what came before is kept
 	kept, heldBack writer
 	report         dataReport
@@ -42,6 +41,8 @@ type document struct {
 	corpus.Document
 	err    error                  // of reading it
 	talk   *chatdata.Conversation // that the text is
+	size   int                    // bytes of the text as it was read
+	lines  int                    // taken out of it
 	reason string                 // why it is dropped
 	key    dedup.Key
 }
@@ -57,7 +58,7 @@ func (d *dataMaker) read(ctx context.Context, files []string, p *cli.Progress) e
 	}
 	d.kept, d.heldBack = d.writer("train", &d.report.Train), d.writer("valid", &d.report.Valid)
 	threads := threadCount(d.threads)
-	judged := inOrder(d.batches(files, p), threads, d.judge)
+	judged := inOrder(d.batches(files, p), threads, d.judge.batch)
 	for batch, err := range inOrder(d.fresh(judged), threads, d.encode) {
 		if err = errors.Join(err, ctx.Err()); err != nil {
 			return err
@@ -109,52 +110,6 @@ func (d *dataMaker) textField() string {
 // chats reports whether documents are conversations.
 func (o *dataOptions) chats() bool { return o.chat || o.ask != "" }
 
-// judge looks at each document alone. It is safe for concurrent use.
-func (d *dataMaker) judge(batch []document) []document {
-	for i := range batch {
-		if doc := &batch[i]; doc.err == nil {
-			d.judgeOne(doc)
-		}
-	}
-	return batch
-}
-
-func (d *dataMaker) judgeOne(doc *document) {
-	doc.Text = strings.TrimSpace(doc.Text)
-	text := doc.Text
-	if d.chats() && text != "" {
-		talk, err := d.parseChat(text)
-		if err != nil {
-			doc.err = &corpus.DocumentError{Path: doc.path, Line: doc.Line, Err: err}
-			return
-		}
-		doc.talk, text = &talk, talk.Text()
-	}
-	if doc.reason = d.unfit(text); doc.reason == "" && d.exact != nil {
-		doc.key = dedup.KeyOf(doc.Text)
-	}
-}
-
-// unfit returns why a text is dropped, "" if it is not.
-func (d *dataMaker) unfit(text string) string {
-	switch {
-	case text == "":
-		return "empty"
-	case len(text) < d.minChars || d.minChars > 0 && utf8.RuneCountInString(text) < d.minChars:
-		return "short"
-	case d.maxChars > 0 && len(text) > d.maxChars && utf8.RuneCountInString(text) > d.maxChars:
-		return "long"
-	}
-	return ""
-}
-
-func (d *dataMaker) parseChat(line string) (chatdata.Conversation, error) {
-	if d.ask != "" {
-		return chatdata.Ask([]byte(line), d.ask, d.field)
-	}
-	return chatdata.Parse([]byte(line))
-}
-
 // fresh passes on what is to be kept, and errors.
 func (d *dataMaker) fresh(judged iter.Seq2[[]document, error]) iter.Seq2[[]document, error] {
 	return func(yield func([]document, error) bool) {
@@ -174,14 +129,16 @@ func (d *dataMaker) fresh(judged iter.Seq2[[]document, error]) iter.Seq2[[]docum
 
 // keep counts a document and reports whether it is kept.
 func (d *dataMaker) keep(doc *document) bool {
-	d.report.read(doc.Text)
+	d.report.read(doc.size)
 	if doc.reason == "" && d.exact != nil && d.exact.Add(doc.key) {
 		doc.reason = "duplicate"
 	}
 	if doc.reason != "" {
 		d.report.drop(doc.reason, droppedSample{Path: doc.path, Line: doc.Line, Text: doc.Text})
+		return false
 	}
-	return doc.reason == ""
+	d.report.Lines += int64(doc.lines)
+	return true
 }
 
 // encoded is a document in tokens, or what went wrong.

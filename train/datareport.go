@@ -18,7 +18,8 @@ import (
 type dataReport struct {
 	mu      sync.Mutex
 	Read    amount              `json:"read"`
-	Dropped map[string]*dropped `json:"dropped,omitempty"` // by the reason
+	Dropped map[string]*dropped `json:"dropped,omitempty"`       // by the reason
+	Lines   int64               `json:"lines_dropped,omitempty"` // of documents that stay
 	Train   part                `json:"train"`
 	Valid   part                `json:"valid"`
 	Notes   []string            `json:"notes,omitempty"` // on what was not looked at
@@ -30,9 +31,9 @@ type amount struct {
 	Bytes     int64 `json:"bytes"`
 }
 
-func (a *amount) add(text string) {
+func (a *amount) add(bytes int) {
 	a.Documents++
-	a.Bytes += int64(len(text))
+	a.Bytes += int64(bytes)
 }
 
 // dropped are the documents left out for one reason, and the first of them.
@@ -61,10 +62,10 @@ const (
 	sampleRunes = 200
 )
 
-func (r *dataReport) read(text string) {
+func (r *dataReport) read(bytes int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.Read.add(text)
+	r.Read.add(bytes)
 }
 
 // drop counts a document that is left out, and reports whether it becomes a sample.
@@ -79,7 +80,7 @@ func (r *dataReport) drop(reason string, s droppedSample) (shown bool) {
 		d = &dropped{}
 		r.Dropped[reason] = d
 	}
-	d.add(s.Text)
+	d.add(len(s.Text))
 	if shown = len(d.Samples) < maxSamples; shown {
 		s.Text = beginning(s.Text)
 		d.Samples = append(d.Samples, s)
@@ -121,6 +122,9 @@ func (r *dataReport) print(out io.Writer) error {
 	row("valid", r.Valid.amount(), r.Valid.tokens())
 	if err := w.Flush(); err != nil {
 		return err
+	}
+	if r.Lines > 0 {
+		fmt.Fprintf(out, "%d lines were taken out of documents that stay\n", r.Lines)
 	}
 	for _, note := range r.Notes {
 		fmt.Fprintln(out, note)
