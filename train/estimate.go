@@ -19,6 +19,7 @@ type estimate struct {
 	Peak        float64 // FLOP/s of this machine in the run's precision
 	State       int64   // bytes of parameters, gradients and moments
 	Activations int64   // bytes, at most
+	Copy        int64   // bytes that checkpoints are written from; 0 where there is no room
 	Limit       int64   // bytes that the process may use
 }
 
@@ -49,7 +50,13 @@ func (r *run) makeEstimate() estimate {
 		}
 	}
 	e.Activations = int64(r.pass.model.Program.Plan(r.pass.limits, r.table).ArenaBytes)
+	for _, a := range r.arrays() {
+		e.Copy += 4 * int64(len(a.Values))
+	}
 	e.Limit, _ = engine.MemoryLimit("/")
+	if e.Limit > 0 && e.State+e.Activations+e.Copy > e.Limit {
+		e.Copy = 0
+	}
 	if p, err := r.lib.Measure(r.lib.Threads(), peakTime); err == nil {
 		e.Peak = p.F32
 		if r.set.Precision() == param.BF16 {
@@ -95,7 +102,12 @@ func (e *estimate) fits() error {
 func (e estimate) String() string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "%.2f M parameters, %.1f M tokens (%.1f for each parameter)\n", float64(e.Parameters)/1e6, float64(e.Tokens)/1e6, float64(e.Tokens)/float64(e.Parameters))
-	fmt.Fprintf(&s, "memory: %s of parameters, gradients and moments, up to %s of activations\n", engine.Size(e.State), engine.Size(e.Activations))
+	fmt.Fprintf(&s, "memory: %s of parameters, gradients and moments, up to %s of activations, ", engine.Size(e.State), engine.Size(e.Activations))
+	if e.Copy > 0 {
+		fmt.Fprintf(&s, "%s to save from\n", engine.Size(e.Copy))
+	} else {
+		s.WriteString("none left to save from: training waits for its checkpoints\n")
+	}
 	work := e.FLOPs * float64(e.Tokens)
 	fmt.Fprintf(&s, "work: %.3g FLOP", work)
 	if e.Peak > 0 {

@@ -29,13 +29,16 @@ func command(t *testing.T, args ...string) string {
 	return out
 }
 
-func try(args ...string) (string, error) {
+func try(args ...string) (string, error) { return tryUntil(context.Background(), args...) }
+
+// tryUntil is try with a command that is told to end when ctx ends.
+func tryUntil(ctx context.Context, args ...string) (string, error) {
 	var out bytes.Buffer
 	root := cli.Group("ingot", "", "")
 	root.AddCommand(Commands()...)
 	root.SetOut(&out)
 	root.SetErr(&out)
-	err := cli.Execute(context.Background(), root, append([]string{"train"}, args...))
+	err := cli.Execute(ctx, root, append([]string{"train"}, args...))
 	return out.String(), err
 }
 

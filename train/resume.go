@@ -36,14 +36,18 @@ func (t *Trainer) arrays() (all []checkpoint.Array) {
 	return all
 }
 
-// save writes a checkpoint of the step made last. loss is the validation's, 0 if it is
-// not known.
+// save begins to write a checkpoint of the step made last, or writes it where there is no
+// room for a copy. loss is the validation's, 0 if it is not known.
 func (r *run) save(loss float64) error {
 	state, err := json.Marshal(progress{r.optim.Steps(), r.loader.State(), &r.Trainer.spikes, r.settings()})
 	if err != nil {
 		return err
 	}
-	return r.store.Save(checkpoint.Manifest{Step: r.step, Loss: loss, State: state}, r.arrays())
+	m := checkpoint.Manifest{Step: r.step, Loss: loss, State: state}
+	if r.estimate.Copy == 0 {
+		return r.store.Save(m, r.arrays())
+	}
+	return r.store.Start(m, r.arrays())
 }
 
 // settings are what decides the bits of a run.

@@ -280,11 +280,14 @@ func (r *run) settle(o *optim.AdamW) {
 func (r *run) train(ctx context.Context) error {
 	for r.step < r.steps {
 		if ctx.Err() != nil {
-			return errors.Join(ctx.Err(), r.save(0))
+			return errors.Join(ctx.Err(), r.save(0), r.store.Wait())
 		}
 		result, err := r.Step()
 		if err == nil {
 			err = r.monitor.step(result)
+		}
+		if err == nil {
+			err = r.store.Failed()
 		}
 		if err == nil {
 			err = r.pause(ctx)
@@ -293,7 +296,7 @@ func (r *run) train(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return r.store.Wait()
 }
 
 // pause evaluates and saves where it is time.
@@ -364,7 +367,9 @@ func (r *run) close() {
 		}
 	}
 	if r.store != nil {
-		_ = r.store.Close()
+		if err := r.store.Close(); err != nil {
+			r.log.Warn("closing the run", "error", err)
+		}
 	}
 	if r.valid != nil {
 		r.valid.close()

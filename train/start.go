@@ -30,7 +30,7 @@ func (r *run) facts() []board.Fact {
 		{Name: "vocabulary", Value: fmt.Sprint(r.text.Vocab())},
 		{Name: "tokens of the run", Value: fmt.Sprintf("%.2f M in %d steps", float64(e.Tokens)/1e6, r.steps)},
 		{Name: "tokens of the data", Value: fmt.Sprintf("%.2f M", float64(r.dataTokens())/1e6)},
-		{Name: "memory", Value: fmt.Sprintf("%s of state, up to %s of activations", engine.Size(e.State), engine.Size(e.Activations))},
+		{Name: "memory", Value: fmt.Sprintf("%s of state, up to %s of activations, %s to save from", engine.Size(e.State), engine.Size(e.Activations), engine.Size(e.Copy))},
 		{Name: "work", Value: fmt.Sprintf("%.3g FLOP, %.3g a token", e.FLOPs*float64(e.Tokens), e.FLOPs)},
 		{Name: "processor", Value: fmt.Sprintf("%s, %d threads", engine.Processor("/"), r.lib.Threads())},
 		{Name: "kernels", Value: kernels},

@@ -6,7 +6,8 @@
 //	step-00000200/manifest.json       step, what else the trainer needs, SHA-256 of the file
 //
 // A checkpoint is written aside (a folder beginning with a dot), synced, then renamed:
-// what has its name is whole, unless the disk damaged it later, which its sum shows.
+// what has its name is whole, unless the disk damaged it later, which its sum shows. This
+// can go on beside the training, from a copy of its state (Start).
 package checkpoint
 
 import (
@@ -49,10 +50,13 @@ type Manifest struct {
 // ErrNone: a folder has no checkpoint.
 var ErrNone = errors.New("there is no checkpoint")
 
-// Store is the checkpoints of a folder that this process has locked. One goroutine.
+// Store is the checkpoints of a folder that this process has locked. One goroutine; what
+// Start begins goes on beside it.
 type Store struct {
-	dir  string
-	lock *os.File
+	dir    string
+	lock   *os.File
+	copy   snapshot
+	saving chan error // gets the error of the save that goes on; nil if none was started
 	// before is called before every operation on the disk; its error is the operation's.
 	// Tests let operations fail or the process die with it.
 	before func(operation string) error
@@ -80,8 +84,12 @@ func Open(dir string) (*Store, error) {
 	return s, nil
 }
 
-// Close gives the folder back.
-func (s *Store) Close() error { return s.lock.Close() }
+// Close waits for a save that goes on and gives the folder back.
+func (s *Store) Close() error {
+	err := s.Wait()
+	s.copy.free()
+	return errors.Join(err, s.lock.Close())
+}
 
 func name(step int) string { return fmt.Sprintf("%s%08d", prefix, step) }
 

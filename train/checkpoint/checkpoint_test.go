@@ -232,7 +232,11 @@ func saveForever(t *testing.T, dir string) {
 	if err != nil && !errors.Is(err, ErrNone) {
 		t.Fatal(err)
 	}
+	arrays := state(0)
 	for step := m.Step + 1; ; step++ {
-		save(t, s, step, 0)
+		put(arrays, state(step))
+		if err := s.Start(Manifest{Step: step}, arrays); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
