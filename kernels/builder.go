@@ -39,8 +39,8 @@ type Builder struct {
 	lowRank     func(w Tensor) LowRank // nil without adapters
 	adapterRows map[Per]Value          // the adapter of each row, by what rows are counted by
 
-	observed func(w Tensor) bool // nil without sums of squares
-	sums     map[weightKey]Value
+	observed          func(w Tensor) Observation // nil without sums of what products read
+	squares, products map[input]Value            // the sums
 }
 
 type packKey struct {
@@ -65,8 +65,8 @@ func keyOf(w Tensor, f32 bool) weightKey {
 // form act and whose caches have the type kv.
 func NewBuilder(act Activations, kv KVType) *Builder {
 	return &Builder{
-		act: act, kv: kv, p: Program{Output: -1},
-		packs: map[packKey]Value{}, tables: map[string]Value{}, weights: map[weightKey]Value{}, sums: map[weightKey]Value{},
+		act: act, kv: kv, p: Program{Output: -1, observed: map[string]Value{}},
+		packs: map[packKey]Value{}, tables: map[string]Value{}, weights: map[weightKey]Value{}, squares: map[input]Value{}, products: map[input]Value{},
 	}
 }
 

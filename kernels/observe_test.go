@@ -15,6 +15,8 @@ type observation struct {
 
 const observedExperts, observedK = 5, 2
 
+var observed = map[string]Observation{"w": Squares, "up": Squares, "down": Products, "pairs": Products, "same pairs": Products}
+
 func newObservation(t *testing.T, random *rand.Rand) *observation {
 	o := &observation{
 		probe: probe{name: t.Name(), seqs: []int{7, 1, 12}, input: randomF32(random, 20, 70+observedExperts)},
@@ -28,13 +30,15 @@ func newObservation(t *testing.T, random *rand.Rand) *observation {
 func (o *observation) run(t *testing.T, table *Table) map[string][]float32 {
 	t.Helper()
 	b := NewBuilder(ActBF16, KVF32)
-	b.Observe(func(w Tensor) bool { return w.Name != "unseen" })
-	unseen := o.w
-	unseen.Name = "unseen"
+	b.Observe(func(w Tensor) Observation { return observed[w.Name] })
 	all := b.Embed(o.input, 1)
 	x := b.View(all, 0, 70)
 	b.Linear(x, o.w, Tensor{})
-	b.Linear(x, unseen, Tensor{})
+	for _, name := range []string{"unseen", "pairs", "same pairs"} {
+		other := o.w
+		other.Name = name
+		b.Linear(x, other, Tensor{})
+	}
 	ids, weights := b.Route(b.View(all, 70, observedExperts), observedK, true, 1)
 	b.Output(b.Combine(b.ExpertLinear(b.ExpertLinear(x, ids, o.up, Tensor{}), ids, o.down, Tensor{}), weights))
 	p := b.Program()
@@ -59,12 +63,17 @@ func (o *observation) run(t *testing.T, table *Table) map[string][]float32 {
 
 // squares are the sums in float64, of a token's best experts by hand.
 func (o *observation) squares() map[string][]float64 {
-	sums := map[string][]float64{"w": make([]float64, 70), "up": make([]float64, observedExperts*70), "down": make([]float64, observedExperts*67)}
+	sums := map[string][]float64{"w": make([]float64, 70), "up": make([]float64, observedExperts*70), "down": make([]float64, observedExperts*67), "pairs": make([]float64, 70*70)}
 	in, up := floats(o.input), floats(o.up)
 	for t := range 20 {
 		row := in[t*(70+observedExperts):][:70+observedExperts]
 		x, scores := row[:70], row[70:]
 		addSquares64(sums["w"], x)
+		for i, v := range x {
+			for j, u := range x {
+				sums["pairs"][i*70+j] += float64(v) * float64(u)
+			}
+		}
 		best := []int{0, 1, 2, 3, 4}
 		slices.SortFunc(best, func(a, b int) int { return int(math.Copysign(1, float64(scores[b]-scores[a]))) })
 		for _, e := range best[:observedK] {
@@ -78,6 +87,7 @@ func (o *observation) squares() map[string][]float64 {
 			addSquares64(sums["down"][e*67:], h)
 		}
 	}
+	sums["same pairs"] = sums["pairs"]
 	return sums
 }
 
@@ -87,9 +97,9 @@ func addSquares64(sum []float64, x []float32) {
 	}
 }
 
-// TestObserve: the sums of squares of what weights and each expert's own rows multiply are
-// those of float64, on every table, over several batches; of the same rows they are the
-// same bits in every table.
+// TestObserve: the sums of squares, and of products of pairs, of what weights and each
+// expert's own rows multiply are those of float64, on every table, over several batches; squares of
+// the same rows are the same bits in every table.
 func TestObserve(t *testing.T) {
 	o := newObservation(t, rand.New(rand.NewPCG(31, 32)))
 	want := o.squares()

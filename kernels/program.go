@@ -45,9 +45,10 @@ type Operand struct {
 type Program struct {
 	Instrs   []Instr
 	Operands []Operand
-	Layers   []KVLayout // the caches, by layer; empty for a program without attention
-	Output   Value      // what Runner.Output shows
-	owned    arena      // weights that the Builder widened, and Memory
+	Layers   []KVLayout       // the caches, by layer; empty for a program without attention
+	Output   Value            // what Runner.Output shows
+	observed map[string]Value // sums of what products read, by the weight
+	owned    arena            // weights that the Builder widened, and Memory
 	memory   *Buf
 }
 

@@ -20,6 +20,7 @@ type codec struct {
 	encode func(dst []byte, src []float32)
 	search func(dst []byte, x, w []float64)
 	limit  float32 // largest magnitude that encode and search take
+	grid   grid    // of a block type that Feedback takes
 }
 
 // block is one block as integers: element i is scale[i/group]*q[i] - min[i/group].
@@ -27,6 +28,24 @@ type codec struct {
 type block struct {
 	q          [256]int8
 	scale, min [16]float32
+}
+
+// grid is what may stand beside a scale: the integers by the number under which they are
+// stored, which of them is nearest to a value over its scale, and how a block's numbers are
+// written, the scales left alone.
+type grid struct {
+	codes   []int8
+	nearest func(v float64) uint8
+	pack    func(dst []byte, q []uint8)
+}
+
+// integers is the grid of lo ... hi.
+func integers(lo, hi int, pack func(dst []byte, q []uint8)) grid {
+	g := grid{pack: pack, nearest: func(v float64) uint8 { return uint8(clampRound(v, float64(lo), float64(hi)) - float64(lo)) }}
+	for q := lo; q <= hi; q++ {
+		g.codes = append(g.codes, int8(q))
+	}
+	return g
 }
 
 // codecs is indexed by DType.
@@ -40,21 +59,21 @@ var codecs = [...]codec{
 	I32:  {decode: decodeI32},
 	I64:  {decode: decodeI64},
 
-	Q4_0: {unpack: unpackQ4_0, group: 32, encode: encodeQ4_0, search: searchQ4_0, limit: maxF16},
-	Q4_1: {unpack: unpackQ4_1, group: 32, offset: true, encode: encodeQ4_1, search: searchQ4_1, limit: maxF16},
-	Q5_0: {unpack: unpackQ5_0, group: 32, encode: encodeQ5_0, search: searchQ5_0, limit: maxF16},
-	Q5_1: {unpack: unpackQ5_1, group: 32, offset: true, encode: encodeQ5_1, search: searchQ5_1, limit: maxF16},
-	Q8_0: {unpack: unpackQ8_0, group: 32, encode: encodeQ8_0, limit: maxF16},
+	Q4_0: {unpack: unpackQ4_0, group: 32, encode: encodeQ4_0, search: searchQ4_0, limit: maxF16, grid: integers(-8, 7, packQ4_0)},
+	Q4_1: {unpack: unpackQ4_1, group: 32, offset: true, encode: encodeQ4_1, search: searchQ4_1, limit: maxF16, grid: integers(0, 15, packQ4_1)},
+	Q5_0: {unpack: unpackQ5_0, group: 32, encode: encodeQ5_0, search: searchQ5_0, limit: maxF16, grid: integers(-16, 15, packQ5_0)},
+	Q5_1: {unpack: unpackQ5_1, group: 32, offset: true, encode: encodeQ5_1, search: searchQ5_1, limit: maxF16, grid: integers(0, 31, packQ5_1)},
+	Q8_0: {unpack: unpackQ8_0, group: 32, encode: encodeQ8_0, limit: maxF16, grid: integers(-127, 127, packQ8_0)},
 
-	Q2_K: {unpack: unpackQ2_K, group: 16, offset: true, search: searchQ2_K, limit: maxF16},
-	Q3_K: {unpack: unpackQ3_K, group: 16, search: searchQ3_K, limit: maxF16},
-	Q4_K: {unpack: unpackQ4_K, group: 32, offset: true, search: searchQ4_K, limit: maxF16},
-	Q5_K: {unpack: unpackQ5_K, group: 32, offset: true, search: searchQ5_K, limit: maxF16},
-	Q6_K: {unpack: unpackQ6_K, group: 16, search: searchQ6_K, limit: maxF16},
+	Q2_K: {unpack: unpackQ2_K, group: 16, offset: true, search: searchQ2_K, limit: maxF16, grid: integers(0, 3, packQ2_K)},
+	Q3_K: {unpack: unpackQ3_K, group: 16, search: searchQ3_K, limit: maxF16, grid: integers(-4, 3, packQ3_K)},
+	Q4_K: {unpack: unpackQ4_K, group: 32, offset: true, search: searchQ4_K, limit: maxF16, grid: integers(0, 15, packQ4_K)},
+	Q5_K: {unpack: unpackQ5_K, group: 32, offset: true, search: searchQ5_K, limit: maxF16, grid: integers(0, 31, packQ5_K)},
+	Q6_K: {unpack: unpackQ6_K, group: 16, search: searchQ6_K, limit: maxF16, grid: integers(-32, 31, packQ6_K)},
 
-	IQ4_NL: {unpack: unpackIQ4_NL, group: 32, search: searchIQ4_NL, limit: maxF16},
-	IQ4_XS: {unpack: unpackIQ4_XS, group: 32, search: searchIQ4_XS, limit: maxF16},
-	MXFP4:  {unpack: unpackMXFP4, group: 32, encode: encodeMXFP4, search: searchMXFP4, limit: math.MaxFloat32},
+	IQ4_NL: {unpack: unpackIQ4_NL, group: 32, search: searchIQ4_NL, limit: maxF16, grid: grid{codesIQ4[:], nearestIQ4, packQ4_0}},
+	IQ4_XS: {unpack: unpackIQ4_XS, group: 32, search: searchIQ4_XS, limit: maxF16, grid: grid{codesIQ4[:], nearestIQ4, packIQ4_XS}},
+	MXFP4:  {unpack: unpackMXFP4, group: 32, encode: encodeMXFP4, search: searchMXFP4, limit: math.MaxFloat32, grid: grid{codesE2M1[:], nearestE2M1, packMXFP4}},
 	NVFP4:  {unpack: unpackNVFP4, group: 16},
 
 	IQ1_S:   {unpack: unpackIQ1_S, group: 32},

@@ -37,3 +37,9 @@ func searchIQ4_XS(dst []byte, x, w []float64) {
 	}
 	binary.LittleEndian.PutUint16(dst[2:], high)
 }
+
+func packIQ4_XS(dst []byte, q []uint8) {
+	for g := range 8 {
+		joinNibbles(dst[8+16*g:][:16], q[32*g:])
+	}
+}

@@ -78,3 +78,5 @@ func nearestE2M1(v float64) uint8 {
 	}
 	return pos
 }
+
+func packMXFP4(dst []byte, q []uint8) { joinNibbles(dst[1:17], q) }

@@ -48,5 +48,7 @@ func searchQ2_K(dst []byte, x, w []float64) {
 	for g := range dst[:16] {
 		dst[g] = k.sc[g] | k.m[g]<<4
 	}
-	joinPairs(dst[16:80], q[:])
+	packQ2_K(dst, q[:])
 }
+
+func packQ2_K(dst []byte, q []uint8) { joinPairs(dst[16:80], q) }

@@ -28,15 +28,19 @@ func searchQ3_K(dst []byte, x, w []float64) {
 	var sc [16]uint8
 	var q [256]uint8
 	searchSymmetric(dst[108:], sc[:], q[:], x, w, 4, 32)
-	clear(dst[:32])
-	for i, v := range q {
-		dst[i%32] |= v >> 2 << (i / 32)
-		q[i] = v & 3
-	}
-	joinPairs(dst[32:96], q[:])
+	packQ3_K(dst, q[:])
 	clear(dst[96:108])
 	for g, s := range sc {
 		dst[96+g%8] |= s & 15 << (g / 8 * 4)
 		dst[104+g%4] |= s >> 4 << (g / 4 * 2)
 	}
+}
+
+func packQ3_K(dst []byte, q []uint8) {
+	clear(dst[:32])
+	for i, v := range q {
+		dst[i%32] |= v >> 2 << (i / 32)
+		q[i] = v & 3
+	}
+	joinPairs(dst[32:96], q)
 }

@@ -24,14 +24,16 @@ func encodeQ4_0(dst []byte, src []float32) {
 	for i, v := range src {
 		q[i] = uint8(min(15, float64(v)*float64(inverse(d))+8.5))
 	}
-	joinNibbles(dst[2:18], q[:])
+	packQ4_0(dst, q[:])
 }
+
+func packQ4_0(dst []byte, q []uint8) { joinNibbles(dst[2:18], q) }
 
 func searchQ4_0(dst []byte, x, w []float64) {
 	var q [32]uint8
 	d := putScale(dst, searchScale(x, w, -8, 7))
 	requantize(q[:], x, d, 0, -8, 7)
-	joinNibbles(dst[2:18], q[:])
+	packQ4_0(dst, q[:])
 }
 
 // inverse returns 1/d, or 0 where that is no finite number: then d, rounded to F16,

@@ -18,14 +18,16 @@ func unpackQ4_1(b *block, src []byte) {
 func encodeQ4_1(dst []byte, src []float32) {
 	var q [32]uint8
 	spanLevels(dst, q[:], src, 15)
-	joinNibbles(dst[4:20], q[:])
+	packQ4_1(dst, q[:])
 }
 
 func searchQ4_1(dst []byte, x, w []float64) {
 	var q [32]uint8
 	searchLevels(dst, q[:], x, w, 15)
-	joinNibbles(dst[4:20], q[:])
+	packQ4_1(dst, q[:])
 }
+
+func packQ4_1(dst []byte, q []uint8) { joinNibbles(dst[4:20], q) }
 
 // spanLevels stores the d and m of Q4_1 and Q5_1, and rounds src to q in [0, levels].
 func spanLevels(dst []byte, q []uint8, src []float32, levels float32) {

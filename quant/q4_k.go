@@ -46,6 +46,10 @@ func putScaleMins(scales []byte, sc, m []uint8) {
 func searchQ4_K(dst []byte, x, w []float64) {
 	var q [256]uint8
 	searchScaleMins(dst[:16], q[:], x, w, 15)
+	packQ4_K(dst, q[:])
+}
+
+func packQ4_K(dst []byte, q []uint8) {
 	for c := range 4 {
 		joinNibbles(dst[16+32*c:][:32], q[64*c:])
 	}

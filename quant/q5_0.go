@@ -24,15 +24,17 @@ func encodeQ5_0(dst []byte, src []float32) {
 	for i, v := range src {
 		q[i] = uint8(min(31, float64(v)*float64(inverse(d))+16.5))
 	}
-	joinFives(dst[2:22], q[:])
+	packQ5_0(dst, q[:])
 }
 
 func searchQ5_0(dst []byte, x, w []float64) {
 	var q [32]uint8
 	d := putScale(dst, searchScale(x, w, -16, 15))
 	requantize(q[:], x, d, 0, -16, 15)
-	joinFives(dst[2:22], q[:])
+	packQ5_0(dst, q[:])
 }
+
+func packQ5_0(dst []byte, q []uint8) { joinFives(dst[2:22], q) }
 
 // joinFives packs 32 elements in [0, 31] as qh and qs.
 func joinFives(dst []byte, q []uint8) {

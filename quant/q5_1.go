@@ -19,11 +19,13 @@ func unpackQ5_1(b *block, src []byte) {
 func encodeQ5_1(dst []byte, src []float32) {
 	var q [32]uint8
 	spanLevels(dst, q[:], src, 31)
-	joinFives(dst[4:24], q[:])
+	packQ5_1(dst, q[:])
 }
 
 func searchQ5_1(dst []byte, x, w []float64) {
 	var q [32]uint8
 	searchLevels(dst, q[:], x, w, 31)
-	joinFives(dst[4:24], q[:])
+	packQ5_1(dst, q[:])
 }
+
+func packQ5_1(dst []byte, q []uint8) { joinFives(dst[4:24], q) }

@@ -24,6 +24,10 @@ func unpackQ5_K(b *block, src []byte) {
 func searchQ5_K(dst []byte, x, w []float64) {
 	var q [256]uint8
 	searchScaleMins(dst[:16], q[:], x, w, 31)
+	packQ5_K(dst, q[:])
+}
+
+func packQ5_K(dst []byte, q []uint8) {
 	clear(dst[16:48])
 	for i, v := range q {
 		dst[16+i%32] |= v >> 4 << (i / 32)

@@ -26,11 +26,16 @@ func unpackQ6_K(b *block, src []byte) {
 
 func searchQ6_K(dst []byte, x, w []float64) {
 	var sc [16]uint8
-	var q, high [256]uint8
+	var q [256]uint8
 	searchSymmetric(dst[208:], sc[:], q[:], x, w, 32, 128)
 	for g, s := range sc {
 		dst[192+g] = s ^ 128 // sc + 128 as a signed byte
 	}
+	packQ6_K(dst, q[:])
+}
+
+func packQ6_K(dst []byte, q []uint8) {
+	var high [256]uint8
 	for i, v := range q {
 		q[i], high[i] = v&15, v>>4
 	}

@@ -25,3 +25,10 @@ func encodeQ8_0(dst []byte, src []float32) {
 		dst[2+i] = byte(int8(math.Round(float64(v * inv))))
 	}
 }
+
+// packQ8_0 takes q + 127.
+func packQ8_0(dst []byte, q []uint8) {
+	for i, v := range q {
+		dst[2+i] = v - 127
+	}
+}

@@ -25,7 +25,7 @@ func (m *Importance) Of(name string) []float32 { return m.sums[name] }
 
 // Measure runs the model in src over the text, in windows of at most 512 tokens.
 func Measure(ctx context.Context, src quant.Source, o Options) (*Importance, error) {
-	r, err := o.open(src, model.Options{Observe: func(kernels.Tensor) bool { return true }})
+	r, err := o.open(src, model.Options{Observe: func(kernels.Tensor) kernels.Observation { return kernels.Squares }})
 	if err != nil {
 		return nil, err
 	}

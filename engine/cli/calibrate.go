@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/ingot-llm/ingot/engine"
 	"github.com/ingot-llm/ingot/engine/calib"
 	"github.com/ingot-llm/ingot/kernels"
 	"github.com/ingot-llm/ingot/quant"
@@ -22,57 +23,116 @@ import (
 type calibration struct {
 	file   string // the text; "" = without
 	tokens int
+	gptq   bool
 }
 
 func (c *calibration) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.file, "calibrate", "", "text `file` over which the model says which columns of its weights count")
 	f.IntVar(&c.tokens, "calibrate-tokens", 32768, "tokens of it that are read")
+	f.BoolVar(&c.gptq, "gptq", false, "with --calibrate: let later columns make good the errors of earlier ones (GPTQ)")
 }
 
 func (c *calibration) check() error {
-	if c.tokens < 2 {
+	switch {
+	case c.tokens < 2:
 		return Usagef("--calibrate-tokens is %d, want at least 2", c.tokens)
+	case c.gptq && c.file == "":
+		return Usagef("--gptq needs a text to measure on: --calibrate FILE")
 	}
 	return nil
 }
 
-// apply sets what of the conversion calibration steers, and tells what was calibrated.
-func (c *calibration) apply(cmd *cobra.Command, src quant.Source, opt *convert.Options) error {
+// over calls work with the options of a conversion, steered by what the text says, and
+// tells what that was.
+func (c *calibration) over(cmd *cobra.Command, src quant.Source, opt convert.Options, work func(convert.Options) error) error {
 	if c.file == "" {
-		return nil
+		return work(opt)
 	}
 	text, err := c.text()
 	if err != nil {
 		return err
 	}
-	library := kernels.Open(0, kernels.Options{})
-	defer library.Close()
-	table, err := library.Select("auto", slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn})))
+	r := calibrationRun{cmd: cmd, src: src, library: kernels.Open(0, kernels.Options{})}
+	defer r.library.Close()
+	if err := r.open(text, c.tokens); err != nil {
+		return err
+	}
+	m, err := r.importance()
 	if err != nil {
 		return err
 	}
-	m, err := c.measure(cmd, src, calib.Options{Table: table, Text: text, Tokens: c.tokens})
-	if err != nil {
-		return fmt.Errorf("cannot calibrate: %w", err)
-	}
-	if r, ok := src.(quant.Releaser); ok {
-		r.Release() // conversion takes one tensor at a time
-	}
 	opt.Importance = m.Of
 	fmt.Fprintf(cmd.OutOrStdout(), "calibrated on %d tokens of %s%s\n", m.Tokens, c.file, unmeasured(src, m))
-	return nil
+	if !c.gptq {
+		release(src)
+		return work(opt)
+	}
+	return r.feedback(m, opt, work)
 }
 
-func (c *calibration) measure(cmd *cobra.Command, src quant.Source, o calib.Options) (m *calib.Importance, err error) {
-	p := NewProgress(cmd.ErrOrStderr(), "calibrating", false)
-	defer p.Done()
-	o.Progress = func(done, total int) { p.Set(int64(done), int64(total)) }
-	m, err = calib.Measure(cmd.Context(), src, o)
-	if errors.Is(err, context.Canceled) {
-		err = errors.New("interrupted: nothing was written")
+// calibrationRun is a calibration at work.
+type calibrationRun struct {
+	cmd     *cobra.Command
+	src     quant.Source
+	library *kernels.Library
+	read    calib.Options
+	bar     *Progress
+}
+
+func (r *calibrationRun) open(text string, tokens int) error {
+	log := slog.New(slog.NewTextHandler(r.cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	table, err := r.library.Select("auto", log)
+	r.read = calib.Options{Table: table, Text: text, Tokens: tokens, Progress: func(done, total int) { r.bar.Set(int64(done), int64(total)) }}
+	return err
+}
+
+// shown does work in which the model may read the text, and shows how far it is.
+func (r *calibrationRun) shown(work func() error) error {
+	r.bar = NewProgress(r.cmd.ErrOrStderr(), "calibrating", false)
+	defer r.bar.Done()
+	err := work()
+	if err != nil && !errors.Is(err, context.Canceled) {
+		err = fmt.Errorf("cannot calibrate: %w", err)
 	}
+	return err
+}
+
+func (r *calibrationRun) importance() (m *calib.Importance, err error) {
+	err = r.shown(func() error {
+		m, err = calib.Measure(r.cmd.Context(), r.src, r.read)
+		return err
+	})
 	return m, err
 }
+
+// feedback calls work with options by which errors are fed back.
+func (r *calibrationRun) feedback(m *calib.Importance, opt convert.Options, work func(convert.Options) error) error {
+	limit, err := engine.MemoryLimit("/")
+	if err != nil {
+		return err
+	}
+	p := calib.NewProducts(r.src, m, limit/productShare, r.read)
+	defer p.Close()
+	opt.Feedback = func(name string) (f *quant.Feedback, err error) {
+		err = r.shown(func() error {
+			f, err = p.Feedback(r.cmd.Context(), name)
+			return err
+		})
+		return f, err
+	}
+	return work(opt)
+}
+
+// release gives back what memory the source holds: conversion takes one tensor at a time.
+func release(src quant.Source) {
+	if r, ok := src.(quant.Releaser); ok {
+		r.Release()
+	}
+}
+
+// productShare is the part of the memory that sums of products may take; what is made of
+// them takes half as much again.
+const productShare = 4
 
 // bytesPerToken is more than the mean length of a token in any text that calibrates.
 const bytesPerToken = 64

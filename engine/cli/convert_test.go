@@ -133,6 +133,11 @@ func TestCalibrate(t *testing.T) {
 	if err != nil || a.DType != b.DType || bytes.Equal(a.Data, b.Data) {
 		t.Errorf("%s is the same without calibration (%v)", a.Name, err)
 	}
+	fed := filepath.Join(dir, "c.gguf")
+	succeed(t, "", "quantize", stories(t), fed, "Q4_K_M", "--calibrate", text, "--calibrate-tokens", "100", "--gptq")
+	if c, err := open(t, fed).Tensor(a.Name); err != nil || c.DType != b.DType || bytes.Equal(c.Data, b.Data) {
+		t.Errorf("%s is the same without --gptq (%v)", a.Name, err)
+	}
 	arch := func(name string) string { return quanttest.Shared(t, "data", "models", "golden", "arch", name) }
 	out = succeed(t, "", "quantize", arch("mixtral"), weighed, "Q4_0", "--calibrate", text, "--calibrate-tokens", "2")
 	if !strings.Contains(out, "experts' matrices, which are quantized without") {
@@ -145,6 +150,7 @@ func TestCalibrate(t *testing.T) {
 	for line, want := range map[string]string{
 		arch("bert") + " c.gguf Q4_0 --calibrate " + text:                    "predicts no next tokens",
 		stories(t) + " c.gguf Q4_0 --calibrate none.txt":                     "none.txt",
+		stories(t) + " c.gguf Q4_0 --gptq":                                   "--calibrate FILE",
 		stories(t) + " c.gguf Q4_0 --calibrate-tokens 1":                     "--calibrate-tokens is 1",
 		stories(t) + " c.gguf Q4_0 --calibrate " + os.DevNull:                "the text has 0 token(s)",
 		stories(t) + " c.gguf Q8_0 --calibrate-tokens x --calibrate " + text: "calibrate-tokens",

@@ -30,10 +30,15 @@ SRC is a GGUF file, a Hugging Face directory or a llama2.c file.
 --calibrate runs the model over a text first, such as what it will be used on, and sums up
 the squares of what each column of each weight multiplies: scales are then chosen so that
 rounding harms the columns that count least (an importance matrix). Some 10,000 tokens do.
+--gptq also sums up the products of each two columns, and lets each column of a weight make
+good the rounding errors of those before it (GPTQ). That takes much longer for wide models,
+and several passes over the text where memory does not hold all sums. Experts are
+calibrated by importance alone.
 ingot eval DST --against SRC tells what was lost.`,
 		Example: `  ingot quantize model-f16.gguf model-q4.gguf Q4_K_M
   ingot quantize Qwen3-0.6B/ qwen3-q8.gguf Q8_0
-  ingot quantize Qwen3-0.6B/ qwen3-q4.gguf Q4_K_M --calibrate book.txt`,
+  ingot quantize Qwen3-0.6B/ qwen3-q4.gguf Q4_K_M --calibrate book.txt
+  ingot quantize Qwen3-0.6B/ qwen3-q4.gguf Q4_K_M --calibrate book.txt --gptq`,
 		Args: Args("SRC", "DST", "TYPE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !strings.HasSuffix(args[1], ".gguf") {
@@ -59,10 +64,9 @@ func quantize(cmd *cobra.Command, args []string, again bool, c calibration) erro
 		return err
 	}
 	before := weigh(src)
-	opt := convert.Options{AllowRequantize: again}
-	if err = c.apply(cmd, src, &opt); err == nil {
-		err = toGGUF(cmd, src, args, args[2], opt)
-	}
+	err = c.over(cmd, src, convert.Options{AllowRequantize: again}, func(opt convert.Options) error {
+		return toGGUF(cmd, src, args, args[2], opt)
+	})
 	if err = errors.Join(err, src.Close()); err != nil {
 		return err
 	}

@@ -89,7 +89,7 @@ type Options struct {
 	// Adapters, where it is given, returns the adapters of a weight (kernels.Builder.Adapt).
 	Adapters func(w kernels.Tensor) kernels.LowRank
 	// Observe, where it is given, says which weights' inputs are summed up (kernels.Builder.Observe).
-	Observe func(w kernels.Tensor) bool
+	Observe func(w kernels.Tensor) kernels.Observation
 	// Train, where it is given, makes a program that trains: its output is the loss of each
 	// row of logits, or with Upstream what it is of a program that serves (kernels.Training).
 	Train *kernels.Training

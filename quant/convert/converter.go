@@ -15,7 +15,8 @@ import (
 type converter struct {
 	ctx         context.Context
 	src         quant.Source
-	importance  func(name string) []float32 // may be nil
+	importance  func(name string) []float32                // may be nil
+	feedback    func(name string) (*quant.Feedback, error) // may be nil
 	progress    func(done, total int)
 	done, total int
 	scratch     []byte // off the Go heap, grown to the largest tensor that must be made
@@ -24,7 +25,7 @@ type converter struct {
 
 // worker holds one goroutine's rows in work.
 type worker struct {
-	values []float32 // a row
+	values []float32 // a row, or with feedback those of a stint
 	out    []byte    // the rows of a stint
 	err    error
 }
@@ -69,10 +70,8 @@ func (c *converter) write(w io.Writer, j job) error {
 		return err
 	}
 	r := newRows(t, j)
-	if c.importance != nil {
-		if err := r.weigh(c.importance(t.Name)); err != nil {
-			return err
-		}
+	if err := c.calibrate(&r); err != nil {
+		return err
 	}
 	if c.workers == nil {
 		c.workers = make([]worker, runtime.GOMAXPROCS(0))
@@ -90,6 +89,22 @@ func (c *converter) write(w io.Writer, j job) error {
 		}
 	}
 	return nil
+}
+
+// calibrate sets what is known of the errors of a tensor's rows that are to be quantized.
+func (c *converter) calibrate(r *rows) (err error) {
+	if r.from == r.to || !quantized(r.to) {
+		return nil
+	}
+	if c.importance != nil {
+		if err := r.weigh(c.importance(r.name)); err != nil {
+			return err
+		}
+	}
+	if c.feedback != nil && quant.CanFeedback(r.to) {
+		r.feedback, err = c.feedback(r.name)
+	}
+	return err
 }
 
 // spread gives each worker a stint of rows from first on and waits for all.
@@ -127,6 +142,7 @@ type rows struct {
 	inBytes, outBytes int
 	perHead           int       // rows of a head that change to interleaved pairs, 0 = none
 	importance        []float32 // of the columns, of each expert's after another's; nil = all alike
+	feedback          *quant.Feedback
 }
 
 func newRows(t quant.Tensor, j job) rows {
@@ -171,25 +187,31 @@ func (r *rows) columns(i int) []float32 {
 
 // convert makes the rows [from, to).
 func (k *worker) convert(r rows, from, to int) {
-	k.err = nil
 	k.out = grown(k.out, (to-from)*r.outBytes)
-	k.values = grown(k.values, r.cols)
-	for i := from; i < to; i++ {
-		s := r.source(i)
-		in, out := r.data[s*r.inBytes:][:r.inBytes], k.out[(i-from)*r.outBytes:][:r.outBytes]
-		if err := k.row(r, in, out, s); err != nil {
-			k.err = err
-			return
+	held := 1 // rows whose values are wanted together
+	if r.feedback != nil {
+		held = to - from
+	}
+	k.values = grown(k.values, held*r.cols)
+	k.err = nil
+	for i := from; i < to && k.err == nil; i++ {
+		k.err = k.row(r, i, k.out[(i-from)*r.outBytes:][:r.outBytes], k.values[(i-from)%held*r.cols:][:r.cols])
+	}
+	if r.feedback != nil && k.err == nil {
+		if err := r.feedback.Quantize(r.to, k.out, k.values); err != nil {
+			k.err = fmt.Errorf("tensor %q, of rows %d to %d: %w", r.name, from, to-1, err)
 		}
 	}
 }
 
-// row converts one row, which is the tensor's row s. Integers are no weights: they
-// pass as they are.
-func (k *worker) row(r rows, in, out []byte, s int) error {
+// row converts row i through values to out, or to values alone where feedback is to go on.
+// Integers are no weights: they pass as they are.
+func (k *worker) row(r rows, i int, out []byte, values []float32) error {
+	s := r.source(i)
+	in := r.data[s*r.inBytes:][:r.inBytes]
 	if quant.CanDequantize(r.from) {
-		quant.Dequantize(r.from, k.values, in)
-		if err := finite(r.name, k.values, s*r.cols); err != nil {
+		quant.Dequantize(r.from, values, in)
+		if err := finite(r.name, values, s*r.cols); err != nil {
 			return err
 		}
 	}
@@ -197,7 +219,10 @@ func (k *worker) row(r rows, in, out []byte, s int) error {
 		copy(out, in)
 		return nil
 	}
-	if err := quant.Quantize(r.to, out, k.values, r.columns(s)); err != nil {
+	if r.feedback != nil {
+		return nil
+	}
+	if err := quant.Quantize(r.to, out, values, r.columns(s)); err != nil {
 		return fmt.Errorf("tensor %q, row %d: %w", r.name, s, err)
 	}
 	return nil

@@ -28,6 +28,8 @@ type Options struct {
 	// Importance, where it is given, returns the weights of the squared errors of a tensor's
 	// columns (quant.Quantize), of stacked experts one row after another, or nil.
 	Importance func(name string) []float32
+	// Feedback, where it is given, returns what rounds a tensor's rows instead, or nil.
+	Feedback func(name string) (*quant.Feedback, error)
 	// Extra is metadata that is added to the source's or replaces it; may be nil.
 	Extra *quant.Meta
 	// SplitBytes is the most bytes of tensors in one file (a larger tensor has a file
@@ -50,7 +52,7 @@ func ToGGUF(ctx context.Context, src quant.Source, dst string, opt Options) erro
 	if err != nil {
 		return err
 	}
-	c := &converter{ctx: ctx, src: src, progress: opt.Progress, importance: opt.Importance}
+	c := &converter{ctx: ctx, src: src, progress: opt.Progress, importance: opt.Importance, feedback: opt.Feedback}
 	defer c.close()
 	for _, j := range plan.jobs {
 		c.total += bytesOf(j.out)
