@@ -24,6 +24,10 @@ type Training struct {
 	// by the program's output [R, V] f32, row-major in native memory: Backward's instead of
 	// Loss's. Who runs the program writes it before each run, for as many rows as there are.
 	Upstream []float32
+	// Noise, where it is given, is added to the embeddings of the tokens (Embed's): [T, D]
+	// f32, row-major in native memory. Who runs the program writes it before each run, for as
+	// many tokens as there are.
+	Noise []float32
 }
 
 // Train makes b build a program that trains. It comes before the first operation.

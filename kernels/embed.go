@@ -36,8 +36,15 @@ func (s *step) embedRow(source int32, t int) int {
 	return 0
 }
 
-// Embed returns the tokens' rows of w [V, D] times scale, [T, D].
-func (b *Builder) Embed(w Tensor, scale float32) Value { return b.embed(w, embedTokens, scale) }
+// Embed returns the tokens' rows of w [V, D] times scale, [T, D], plus Training.Noise.
+func (b *Builder) Embed(w Tensor, scale float32) Value {
+	x := b.embed(w, embedTokens, scale)
+	if b.grads == nil || b.grads.Noise == nil {
+		return x
+	}
+	noise := Operand{Name: "noise", Kind: Gradient, Per: PerToken, Rows: 1, Cols: w.Cols(), Data: bytesOf(b.grads.Noise)}
+	return b.Add(x, b.add(noise), 1)
+}
 
 // EmbedPositions returns the positions' rows of w [P, D], [T, D]: learned positions.
 func (b *Builder) EmbedPositions(w Tensor) Value { return b.embed(w, embedPositions, 1) }

@@ -21,7 +21,7 @@ const (
 	View                   // columns of an activation, in its memory
 	KeyCache               // K of a layer; the Runner owns it
 	ValueCache             // V of a layer
-	Gradient               // of a weight, or another sum over rows, in Data: the run adds to it; or Training.Upstream, which it reads
+	Gradient               // of a weight, or another sum over rows, in Data: the run adds to it; or Training.Upstream and Noise, which it reads
 )
 
 // Operand describes an array of a program. Weights have Rows rows; activations have

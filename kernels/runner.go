@@ -38,6 +38,9 @@ func NewRunner(p *Program, t *Table, l Limits) (*Runner, error) {
 	if err := t.supports(p); err != nil {
 		return nil, err
 	}
+	if err := p.holds(l); err != nil {
+		return nil, err
+	}
 	return newRunner(p, t, l, p.Plan(l, t))
 }
 
@@ -50,6 +53,17 @@ func newRunner(p *Program, t *Table, l Limits, plan *Plan) (*Runner, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+// holds refuses limits beyond the memory that Training was given.
+func (p *Program) holds(l Limits) error {
+	for i := range p.Operands {
+		o := &p.Operands[i]
+		if need := 4 * l.units(o.Per) * o.Rows * o.Cols; o.Kind == Gradient && len(o.Data) < need {
+			return fmt.Errorf("%s has %d bytes, batches of %d tokens need %d", o.Name, len(o.Data), l.Tokens, need)
+		}
+	}
+	return nil
 }
 
 // Close frees the memory; the slice from Output is then invalid.

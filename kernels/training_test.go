@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/ingot-llm/ingot/quant"
@@ -363,6 +364,71 @@ func distance(x, y []float32) float64 {
 		off[i] = x[i] - y[i]
 	}
 	return norm(off) / max(norm(y), 1e-6)
+}
+
+// TestNoise: losses and gradients are those of a model whose table has the noise of each
+// token's row in it, bit for bit, in every table.
+func TestNoise(t *testing.T) {
+	lib := Open(2, Options{})
+	defer lib.Close()
+	random := rand.New(rand.NewPCG(11, 12))
+	m := wideTrainee(random, quant.F32)
+	b := trainingBatch(random, 9, 1, 12)
+	for i, token := range random.Perm(traineeVocab)[:len(b.Tokens)] {
+		b.Tokens[i] = int32(token) // each once
+	}
+	var native arena
+	defer native.free()
+	table := m.weights[0]
+	noise, err := take[float32](&native, len(b.Tokens)*table.Cols())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range noise {
+		noise[i] = float32(random.NormFloat64())
+	}
+	noisy := *m
+	noisy.weights = slices.Clone(m.weights)
+	noisy.weights[0].Data = slices.Clone(table.Data)
+	for i, token := range b.Tokens {
+		row := view[float32](noisy.weights[0].Data, table.Elems())[int(token)*table.Cols():][:table.Cols()]
+		for j := range row {
+			row[j] += noise[i*table.Cols()+j]
+		}
+	}
+	for _, table := range append(lib.Tables(), Reference) {
+		for _, r := range []Recompute{RecomputeNone, RecomputeBlock} {
+			losses, grads := m.run(t, table, b, Training{Noise: noise, Recompute: r})
+			wantLosses, want := noisy.run(t, table, b, Training{Recompute: r})
+			if !slices.Equal(losses, wantLosses) {
+				t.Errorf("%s, recompute %v: losses %v, want %v", table.Name, r, losses, wantLosses)
+			}
+			for i := range grads {
+				if !slices.Equal(grads[i], want[i]) {
+					t.Errorf("%s, recompute %v: another gradient of %s", table.Name, r, m.weights[i].Name)
+				}
+			}
+		}
+	}
+	with, _ := m.run(t, Reference, b, Training{Noise: noise})
+	if without, _ := m.run(t, Reference, b, Training{}); slices.Equal(with, without) {
+		t.Error("the noise changes no loss")
+	}
+	m.refuses(t, b, Training{Noise: noise[1:]})
+}
+
+// refuses checks that there is no Runner for memory that batches like b outgrow.
+func (m *trainee) refuses(t *testing.T, b Batch, o Training) {
+	t.Helper()
+	o.LogitRows, o.Gradient = len(b.LogitRows), func(Tensor) []float32 { return nil }
+	builder := NewBuilder(ActBF16, m.kv)
+	builder.Train(o)
+	builder.Output(m.build(builder, m.weights))
+	p := builder.Program()
+	defer p.Close()
+	if _, err := NewRunner(p, Reference, Limits{Tokens: len(b.Tokens), LogitRows: o.LogitRows, Seqs: len(b.SeqLen), Blocks: len(b.Tables)}); err == nil || !strings.Contains(err.Error(), "noise") {
+		t.Errorf("noise for less than all tokens: %v", err)
+	}
 }
 
 // TestMicroBatches: the gradients of two batches add up to that of both together.

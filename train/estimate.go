@@ -50,6 +50,9 @@ func (r *run) makeEstimate() estimate {
 		}
 	}
 	e.Activations = int64(r.pass.model.Program.Plan(r.pass.limits, r.table).ArenaBytes)
+	if r.noise != nil {
+		e.Activations += int64(4 * len(r.noise.values))
+	}
 	for _, a := range r.arrays() {
 		e.Copy += 4 * int64(len(a.Values))
 	}

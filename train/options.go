@@ -2,6 +2,7 @@ package train
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -28,6 +29,7 @@ type runOptions struct {
 	model                       string // that is tuned
 	whole                       bool   // documents stay whole
 	lora                        loraOptions
+	neftune                     float64
 	out, config                 string
 	data                        []string
 	precision, table            string
@@ -131,6 +133,8 @@ func (o *runOptions) check() (err error) {
 		return cli.Usagef("--save-every is %d and --resume %q: want at least 0, and auto or never", o.saveEvery, o.resume)
 	case o.lora.Rank < 0 || o.lora.Rank > 0 && !(o.lora.Alpha > 0):
 		return cli.Usagef("--lora-rank is %d and --lora-alpha %g: want at least 0, and above it", o.lora.Rank, o.lora.Alpha)
+	case !(o.neftune >= 0) || math.IsInf(o.neftune, 0):
+		return cli.Usagef("--neftune is %g: want at least 0, such as 5", o.neftune)
 	case o.evalEvery < 0 || o.validTokens < 2:
 		return cli.Usagef("--eval-every is %d and --valid-tokens %d: want at least 0 and at least 2", o.evalEvery, o.validTokens)
 	case err != nil:

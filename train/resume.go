@@ -52,11 +52,14 @@ func (r *run) save(loss float64) error {
 
 // settings are what decides the bits of a run.
 func (r *run) settings() string {
-	adapter := ""
+	some := "" // that not every run has
 	if r.adapter != nil {
-		adapter = fmt.Sprint(r.lora)
+		some = fmt.Sprint(r.lora)
 	}
-	return fmt.Sprint(adapter, r.ema, r.skipSpikes, r.matchAdamW, r.preset, r.shape, r.model, r.whole, r.runOptions.precision, r.context, r.batchTokens, r.micro, r.steps, r.rate, r.runOptions.optimizer, r.muonRate, r.runOptions.decay,
+	if r.neftune > 0 {
+		some += fmt.Sprint(" neftune ", r.neftune)
+	}
+	return fmt.Sprint(some, r.ema, r.skipSpikes, r.matchAdamW, r.preset, r.shape, r.model, r.whole, r.runOptions.precision, r.context, r.batchTokens, r.micro, r.steps, r.rate, r.runOptions.optimizer, r.muonRate, r.runOptions.decay,
 		r.clip, r.beta1, r.beta2, r.Trainer.schedule, r.seed, r.balance, r.data)
 }
 

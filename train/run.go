@@ -220,6 +220,12 @@ func (r *run) openTrainer(cmd *cobra.Command) (err error) {
 	}
 	r.Trainer.spikes.limit = r.skipSpikes
 	o := kernels.Training{Recompute: r.recomputed, Balance: float32(r.balance)}
+	if r.neftune > 0 {
+		if r.noise, err = newNoise(r.source, micro, r.neftune, r.seed); err != nil {
+			return err
+		}
+		o.Noise = r.noise.values
+	}
 	if r.pass, err = newPass(r.network, r.table, micro, true, o); err != nil {
 		return err
 	}
@@ -376,6 +382,9 @@ func (r *run) close() {
 	}
 	if r.pass != nil {
 		r.pass.close()
+	}
+	if r.noise != nil {
+		r.noise.Close()
 	}
 	if r.optim != nil {
 		r.optim.Close()

@@ -35,6 +35,7 @@ learns at some ten times the rate of all weights.
 	f.BoolVar(&o.lora.RSLoRA, "rslora", false, "scale the adapter by alpha/sqrt(rank): for high ranks")
 	f.BoolVar(&o.lora.DoRA, "dora", false, "learn the length of each row of the adapted weights apart from its direction")
 	f.StringSliceVar(&o.lora.targets, "lora-target", []string{allLinear}, "`modules` that the adapter changes: all-linear, or names such as q_proj,v_proj")
+	f.Float64Var(&o.neftune, "neftune", 0, "alpha of noise that is added to the embeddings in training, such as 5, for answers that follow the data less closely (NEFTune; 0: none)")
 	o.flags(f, runDefaults{optimizer: "adamw", rate: 3e-4, batch: 8192, epochs: 2, schedule: "cosine", warmup: 20})
 	return cmd
 }

@@ -19,8 +19,9 @@ type Trainer struct {
 	schedule optim.Schedule
 	average  *optim.Average // of the parameters, nil without
 	spikes   spikes
-	batches  int // of a step
-	step     int // steps made
+	noise    *noise // of the embeddings, nil without
+	batches  int    // of a step
+	step     int    // steps made
 
 	pass *pass
 }
@@ -51,8 +52,12 @@ type StepResult struct {
 
 // Step makes one optimizer step of several batches, whose targets all count alike.
 func (t *Trainer) Step() (r StepResult, err error) {
-	for range t.batches {
-		b, err := t.pass.run(t.loader.Next())
+	for i := range t.batches {
+		sequences := t.loader.Next()
+		if t.noise != nil {
+			t.noise.draw(t.step, i, sequences)
+		}
+		b, err := t.pass.run(sequences)
 		if err != nil {
 			return r, err
 		}
