@@ -151,13 +151,17 @@ func (p *Program) String() string {
 	return s.String()
 }
 
-// Describe names instruction i and the weight that it reads: "linear output.weight Q6_K".
+// Describe names instruction i and the weight that it reads, "linear output.weight Q6_K", or
+// whose gradient it writes.
 func (p *Program) Describe(i int) string {
 	in := &p.Instrs[i]
 	for _, v := range in.In {
 		if v >= 0 && p.Operands[v].Kind == Weight {
 			return fmt.Sprintf("%s %s %v", ops[in.Op].name, p.Operands[v].Name, p.Operands[v].DType)
 		}
+	}
+	if v := in.Out[0]; v >= 0 && p.Operands[v].Kind == Gradient {
+		return fmt.Sprintf("%s %s", ops[in.Op].name, p.Operands[v].Name)
 	}
 	return ops[in.Op].name
 }

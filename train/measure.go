@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -36,10 +37,10 @@ type Measurement struct {
 	Tokens  int           // of a step
 	Step    time.Duration // the median
 	FLOPs   float64       // of a token (tokenFLOPs)
-	Profile []InstrTime   // of the last step's gradients, by instruction
+	Profile []InstrTime   // of a step's gradients, by instruction
 }
 
-// InstrTime is the time of one instruction, in all batches of a step.
+// InstrTime is the least time of one instruction, in all batches of a step.
 type InstrTime struct {
 	Name  string // operation and weight
 	Nanos uint64
@@ -79,7 +80,7 @@ func Measure(ctx context.Context, table *kernels.Table, o MeasureOptions, step f
 		}
 	}
 	m.Tokens, m.Step, m.FLOPs = o.Seq*o.Batch, median(times), tokenFLOPs(n, o.Shape.Layers, o.Shape.Heads*o.Shape.HeadDim, o.Seq)
-	m.Profile, err = t.profile()
+	m.Profile, err = t.profile(o.Steps)
 	return m, err
 }
 
@@ -121,14 +122,23 @@ func (t *timed) step() (time.Duration, error) {
 	return time.Since(start), err
 }
 
-// profile runs a step once more with every instruction timed.
-func (t *timed) profile() (all []InstrTime, err error) {
+// profile runs n more steps with every instruction timed; the least time of each counts,
+// in which other programs have no part.
+func (t *timed) profile(n int) (all []InstrTime, err error) {
 	t.pass.runner.Profile(true)
-	if _, err := t.step(); err != nil {
-		return nil, err
+	total := t.pass.runner.Nanos()
+	least, before := slices.Repeat([]uint64{math.MaxUint64}, len(total)), make([]uint64, len(total))
+	for range n {
+		copy(before, total)
+		if _, err := t.step(); err != nil {
+			return nil, err
+		}
+		for i := range total {
+			least[i] = min(least[i], total[i]-before[i])
+		}
 	}
-	for i, n := range t.pass.runner.Nanos() {
-		all = append(all, InstrTime{t.pass.model.Program.Describe(i), n})
+	for i, nanos := range least {
+		all = append(all, InstrTime{t.pass.model.Program.Describe(i), nanos})
 	}
 	return all, nil
 }
