@@ -135,7 +135,7 @@ static void fill_keys(work *w, int64_t kv, int64_t j0) {
 /* C [rows, dims] += A panel by panel of columns. */
 static void add_panels(const elem *a, int64_t a_cols, const float *b, int64_t steps, float *c, int64_t dims, int64_t rows) {
 	for (int64_t d = 0; d < dims; d += PANEL, b += (PANEL / STEP) * PANEL)
-		gemm_panel((const uint8_t *)a, a_cols * (int64_t)sizeof(elem), b, steps, c + d, up(dims, PANEL), rows, (int)ceil_div(min64(PANEL, dims - d), 16));
+		gemm_panel((const uint8_t *)a, a_cols * (int64_t)sizeof(elem), b, steps, sums_in(c + d, up(dims, PANEL)), rows, (int)ceil_div(min64(PANEL, dims - d), 16));
 }
 
 /* Whether query i of the sequence sees key j. */
@@ -217,17 +217,15 @@ static void pair_keys(work *w) {
 /* Keys from j0 with the panel of queries from i0. */
 static void pair(work *w, int64_t j0, int64_t i0) {
 	int64_t i = i0 / PANEL;
-	memset(w->s, 0, sizeof w->s);
-	memset(w->dp, 0, sizeof w->dp);
-	gemm_panel((const uint8_t *)w->k_rows, up(w->dk, 32) * (int64_t)sizeof(elem), w->qs.by_dim + i * w->qs.dim_floats, ceil_div(w->dk, STEP), w->s[0], PANEL, KEYS, NV);
-	gemm_panel((const uint8_t *)w->v_rows, up(w->dv, 32) * (int64_t)sizeof(elem), w->dys.by_dim + i * w->dys.dim_floats, ceil_div(w->dv, STEP), w->dp[0], PANEL, KEYS, NV);
+	gemm_panel((const uint8_t *)w->k_rows, up(w->dk, 32) * (int64_t)sizeof(elem), w->qs.by_dim + i * w->qs.dim_floats, ceil_div(w->dk, STEP), sums_of_zeros(w->s[0], PANEL), KEYS, NV);
+	gemm_panel((const uint8_t *)w->v_rows, up(w->dv, 32) * (int64_t)sizeof(elem), w->dys.by_dim + i * w->dys.dim_floats, ceil_div(w->dv, STEP), sums_of_zeros(w->dp[0], PANEL), KEYS, NV);
 	int whole = sees(w, i0, j0 + KEYS - 1) && sees(w, i0 + PANEL - 1, j0);
 	for (int j = 0; j < KEYS; j++)
 		for (int l = 0; l < PANEL; l += 16) weights(w, j0, i0, j, l, whole);
 	pair_keys(w);
 	add_panels(w->p_rows[0], PANEL, w->dys.by_query + i * w->dys.query_floats, PANEL / STEP, w->dv_acc, w->dv, KEYS);
 	add_panels(w->g_rows[0], PANEL, w->qs.by_query + i * w->qs.query_floats, PANEL / STEP, w->dk_acc, w->dk, KEYS);
-	gemm_panel((const uint8_t *)w->k_cols, KEYS * (int64_t)sizeof(elem), w->g_panel[0], KEYS / STEP, w->dq_t + i * w->dk * PANEL, PANEL, w->dk, NV);
+	gemm_panel((const uint8_t *)w->k_cols, KEYS * (int64_t)sizeof(elem), w->g_panel[0], KEYS / STEP, sums_in(w->dq_t + i * w->dk * PANEL, PANEL), w->dk, NV);
 }
 
 static void add_or_set(float *restrict y, const float *restrict x, int64_t n, int set) {

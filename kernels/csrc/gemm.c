@@ -7,7 +7,7 @@
 #endif
 
 #define BLOCK (16 * MR) /* rows of A that go together */
-#define WIDE 256        /* columns that a product takes at once: whole superblocks of a weight */
+#define WIDE 320        /* columns that a product takes at once: whole superblocks of a weight */
 
 typedef struct {
 	ALIGNED float panel[WIDE / PANEL][STEPS * PANEL];
@@ -33,66 +33,62 @@ INLINE const uint16_t *bf16_row(const gemm_rows_of *b, int64_t k, int64_t n0, in
 	return row + n0 - from;
 }
 
-#define AHEAD 24 /* rows */
-
-/* Asks for a row that is read soon: the rows' parts are too short for the machine to see a stream. */
-INLINE void fetch_row(const gemm_rows_of *b, int64_t k, int64_t n0) {
-	if (b->list || k >= b->rows || b->type == INGOT_PACK_BF16) return;
-	const uint8_t *at = b->data + k * b->stride + n0 * b->stride / b->cols;
-	__builtin_prefetch(at), __builtin_prefetch(at + 64);
-}
-
 #if defined(PAIRS)
-static void fill_panel(const gemm_rows_of *b, int64_t k0, int64_t k1, int64_t n0, int64_t n, float *panel, work *w) {
-	for (int64_t k = k0; k < k1; k += 2) {
-		fetch_row(b, k + AHEAD, n0);
-		fetch_row(b, k + AHEAD + 1, n0);
-		const uint16_t *x = bf16_row(b, k, n0, n0 + n, w->row[0]), *y = k + 1 < k1 ? bf16_row(b, k + 1, n0, n0 + n, w->row[1]) : NULL;
-		pair_elems(panel + (k - k0) / 2 * PANEL, x, y, n);
-	}
+/* Two rows of n columns, pair by pair, in the same step of all panels. */
+static void fill_step(const gemm_rows_of *b, int64_t k0, int64_t k, int64_t k1, int64_t n0, int64_t n, work *w) {
+	const uint16_t *x = bf16_row(b, k, n0, n0 + n, w->row[0]), *y = k + 1 < k1 ? bf16_row(b, k + 1, n0, n0 + n, w->row[1]) : NULL;
+	for (int64_t i = 0; i < n; i += PANEL) pair_elems(w->panel[i / PANEL] + (k - k0) / 2 * PANEL, x + i, y ? y + i : NULL, min64(PANEL, n - i));
 }
 #else
-static void fill_panel(const gemm_rows_of *b, int64_t k0, int64_t k1, int64_t n0, int64_t n, float *panel, work *w) {
-	for (int64_t k = k0; k < k1; k++, panel += PANEL) {
-		fetch_row(b, k + AHEAD, n0);
-		if (b->type == INGOT_F32) {
-			int64_t r = b->list ? b->list[k] / b->div : k;
-			memcpy(panel, (const float *)(const void *)(b->data + r * b->stride) + n0, (size_t)n * 4);
-		} else {
-			const uint16_t *x = bf16_row(b, k, n0, n0 + n, w->row[0]);
-			for (int64_t i = 0; i < n; i++) panel[i] = bf16_f32(x[i]);
-		}
-		for (int64_t i = n; i < (n + 15) / 16 * 16; i++) panel[i] = 0;
+static void fill_step(const gemm_rows_of *b, int64_t k0, int64_t k, int64_t k1, int64_t n0, int64_t n, work *w) {
+	(void)k1;
+	const uint16_t *x = NULL;
+	const float *exact = NULL;
+	if (b->type == INGOT_F32) exact = (const float *)(const void *)(b->data + (b->list ? b->list[k] / b->div : k) * b->stride) + n0;
+	else x = bf16_row(b, k, n0, n0 + n, w->row[0]);
+	for (int64_t i = 0; i < n; i += PANEL) {
+		float *panel = w->panel[i / PANEL] + (k - k0) * PANEL;
+		int64_t cols = min64(PANEL, n - i);
+		for (int64_t j = 0; j < cols; j++) panel[j] = exact ? exact[i + j] : bf16_f32(x[i + j]);
+		for (int64_t j = cols; j < ceil_div(cols, 16) * 16; j++) panel[j] = 0;
 	}
 }
 #endif
 
-/* Columns that do not fill vectors: C goes through scratch. */
-static void edge_panel(const gemm *g, const uint8_t *a, int64_t steps, const float *panel, float *c, int64_t m, int64_t n, work *w) {
+/* Rows k0 ... k1-1 of n columns of B in panels. */
+static void fill(const gemm_rows_of *b, int64_t k0, int64_t k1, int64_t n0, int64_t n, work *w) {
+	for (int64_t k = k0; k < k1; k += STEP) fill_step(b, k0, k, k1, n0, n, w);
+}
+
+/* Columns that do not fill vectors: sums go through scratch. */
+static void edge_panel(const uint8_t *a, int64_t a_stride, int64_t steps, const float *panel, sums c, int64_t m, int64_t n, work *w) {
 	for (int64_t r = 0; r < m; r++) {
 		memset(w->edge[r], 0, sizeof w->edge[r]);
-		memcpy(w->edge[r], c + r * g->c_stride, (size_t)n * 4);
+		memcpy(w->edge[r], sums_at(c, r, 0).from, (size_t)n * 4);
 	}
-	gemm_panel(a, g->a_stride, panel, steps, w->edge[0], PANEL, m, (int)ceil_div(n, 16));
-	for (int64_t r = 0; r < m; r++) memcpy(c + r * g->c_stride, w->edge[r], (size_t)n * 4);
+	gemm_panel(a, a_stride, panel, steps, sums_in(w->edge[0], PANEL), m, (int)ceil_div(n, 16));
+	for (int64_t r = 0; r < m; r++) memcpy(sums_at(c, r, 0).to, w->edge[r], (size_t)n * 4);
 }
 
 /* Up to BLOCK rows of A, which stay in the second cache, by the panels of wide columns. */
-static void block(const gemm *g, const uint8_t *a, int64_t steps, float *c, int64_t m, int64_t wide, work *w) {
+static void block(const uint8_t *a, int64_t a_stride, int64_t steps, sums c, int64_t m, int64_t wide, work *w) {
 	for (int64_t n = 0; n < wide; n += PANEL) {
 		int64_t cols = min64(PANEL, wide - n);
-		if (cols % 16) edge_panel(g, a, steps, w->panel[n / PANEL], c + n, m, cols, w);
-		else gemm_panel(a, g->a_stride, w->panel[n / PANEL], steps, c + n, g->c_stride, m, (int)(cols / 16));
+		if (cols % 16) edge_panel(a, a_stride, steps, w->panel[n / PANEL], sums_at(c, 0, n), m, cols, w);
+		else gemm_panel(a, a_stride, w->panel[n / PANEL], steps, sums_at(c, 0, n), m, (int)(cols / 16));
 	}
 }
 
-/* C's rows before their first chunk. */
-static void begin(const gemm *g, int64_t m0, int64_t m1, int64_t n0, int64_t n) {
-	for (int64_t m = m0; m < m1; m++) {
-		float *c = g->c + m * g->c_stride + n0;
-		if (!g->from) memset(c, 0, (size_t)n * 4);
-		else if (g->from != g->c) memcpy(c, g->from + m * g->from_stride + n0, (size_t)n * 4);
-	}
+/* C as it is before its first chunk, or between chunks. */
+static sums c_of(const gemm *g, int first) {
+	if (!first) return sums_in(g->c, g->c_stride);
+	return g->from ? (sums){g->from, g->from_stride, g->c, g->c_stride} : sums_of_zeros(g->c, g->c_stride);
+}
+
+/* A product over nothing. */
+static void copy_sums(sums c, int64_t m, int64_t n) {
+	for (int64_t r = 0; r < m; r++)
+		for (int64_t i = 0; i < n; i++) sums_at(c, r, i).to[0] = c.from_stride ? sums_at(c, r, i).from[0] : 0;
 }
 
 #if defined(PAIRS)
@@ -101,17 +97,14 @@ void NAME(gemm_bf16)(const gemm *g, void *scratch) {
 void NAME(gemm_f32)(const gemm *g, void *scratch) {
 #endif
 	work *w = scratch;
+	if (!g->k) copy_sums(sums_at(c_of(g, 1), g->m0, g->n0), g->m1 - g->m0, g->n1 - g->n0);
 	for (int64_t n0 = g->n0; n0 < g->n1; n0 += WIDE) {
 		int64_t wide = min64(WIDE, g->n1 - n0);
-		if (!g->k) begin(g, g->m0, g->m1, n0, wide);
 		for (int64_t k0 = 0; k0 < g->k; k0 += CHUNK_K) {
 			int64_t k1 = min64(g->k, k0 + CHUNK_K);
-			for (int64_t n = 0; n < wide; n += PANEL) fill_panel(&g->b, k0, k1, n0 + n, min64(PANEL, wide - n), w->panel[n / PANEL], w);
-			for (int64_t m0 = g->m0; m0 < g->m1; m0 += BLOCK) {
-				int64_t m1 = min64(g->m1, m0 + BLOCK);
-				if (!k0) begin(g, m0, m1, n0, wide);
-				block(g, g->a + m0 * g->a_stride + k0 / STEP * 4, ceil_div(k1 - k0, STEP), g->c + m0 * g->c_stride + n0, m1 - m0, wide, w);
-			}
+			fill(&g->b, k0, k1, n0, wide, w);
+			for (int64_t m0 = g->m0; m0 < g->m1; m0 += BLOCK)
+				block(g->a + m0 * g->a_stride + k0 / STEP * 4, g->a_stride, ceil_div(k1 - k0, STEP), sums_at(c_of(g, !k0), m0, n0), min64(BLOCK, g->m1 - m0), wide, w);
 		}
 	}
 }

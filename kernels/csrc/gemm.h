@@ -48,11 +48,32 @@ typedef struct {
 	int64_t step, vector;
 } columns;
 
-/* n rows by nv vectors, both constants once inlined: c is loaded and stored. */
-INLINE void gemm_tile(const uint8_t *a, int64_t a_stride, columns b_at, int64_t steps, float *c, int64_t c_stride, int n, int nv) {
+/* Where sums begin and where they go, which may be the same place. Strides in floats. */
+typedef struct {
+	const float *from;
+	int64_t from_stride;
+	float *to;
+	int64_t stride;
+} sums;
+
+static const ALIGNED float gemm_zeros[PANEL];
+
+INLINE sums sums_of_zeros(float *to, int64_t stride) { return (sums){gemm_zeros, 0, to, stride}; }
+INLINE sums sums_in(float *c, int64_t stride) { return (sums){c, stride, c, stride}; }
+
+/* Rows from r, columns from i. */
+INLINE sums sums_at(sums c, int64_t r, int64_t i) {
+	return (sums){c.from_stride ? c.from + r * c.from_stride + i : c.from, c.from_stride, c.to + r * c.stride + i, c.stride};
+}
+
+/* n rows by nv vectors, both constants once inlined. The rows below are asked for. */
+INLINE void gemm_tile(const uint8_t *a, int64_t a_stride, columns b_at, int64_t steps, sums c, int n, int nv) {
 	vf acc[MR][NV];
 	UNROLL for (int i = 0; i < n; i++)
-		UNROLL for (int j = 0; j < nv; j++) acc[i][j] = vf_load(c + i * c_stride + 16 * j);
+		UNROLL for (int j = 0; j < nv; j++) {
+			acc[i][j] = vf_load(c.from + i * c.from_stride + 16 * j);
+			__builtin_prefetch(c.to + (n + i) * c.stride + 16 * j, 1);
+		}
 	for (int64_t s = 0; s < steps; s++) {
 		vf b[NV];
 		UNROLL for (int j = 0; j < nv; j++) b[j] = vf_load(b_at.at + s * b_at.step + j * b_at.vector);
@@ -62,26 +83,22 @@ INLINE void gemm_tile(const uint8_t *a, int64_t a_stride, columns b_at, int64_t 
 		}
 	}
 	UNROLL for (int i = 0; i < n; i++)
-		UNROLL for (int j = 0; j < nv; j++) vf_store(c + i * c_stride + 16 * j, acc[i][j]);
+		UNROLL for (int j = 0; j < nv; j++) vf_store(c.to + i * c.stride + 16 * j, acc[i][j]);
 }
 
-INLINE void gemm_rows(const uint8_t *a, int64_t a_stride, columns panel, int64_t steps, float *c, int64_t c_stride, int n, int nv) {
+INLINE void gemm_rows(const uint8_t *a, int64_t a_stride, columns panel, int64_t steps, sums c, int n, int nv) {
 	switch (nv) {
-	case 1: gemm_tile(a, a_stride, panel, steps, c, c_stride, n, 1); break;
+	case 1: gemm_tile(a, a_stride, panel, steps, c, n, 1); break;
 #if NV > 1
-	case 2: gemm_tile(a, a_stride, panel, steps, c, c_stride, n, 2); break;
-#endif
-#if NV > 2
-	case 3: gemm_tile(a, a_stride, panel, steps, c, c_stride, n, 3); break;
-	case 4: gemm_tile(a, a_stride, panel, steps, c, c_stride, n, 4); break;
+	case 2: gemm_tile(a, a_stride, panel, steps, c, n, 2); break;
 #endif
 	}
 }
 
 /* m rows of A by nv whole vectors of columns. */
-INLINE void gemm_columns(const uint8_t *a, int64_t a_stride, columns panel, int64_t steps, float *c, int64_t c_stride, int64_t m, int nv) {
-	for (; m >= MR; m -= MR, a += MR * a_stride, c += MR * c_stride) gemm_rows(a, a_stride, panel, steps, c, c_stride, MR, nv);
-#define REST(n) case n: gemm_rows(a, a_stride, panel, steps, c, c_stride, n, nv); break;
+INLINE void gemm_columns(const uint8_t *a, int64_t a_stride, columns panel, int64_t steps, sums c, int64_t m, int nv) {
+	for (; m >= MR; m -= MR, a += MR * a_stride, c = sums_at(c, MR, 0)) gemm_rows(a, a_stride, panel, steps, c, MR, nv);
+#define REST(n) case n: gemm_rows(a, a_stride, panel, steps, c, n, nv); break;
 	switch (m) {
 	REST(1)
 #if MR > 2
@@ -95,8 +112,8 @@ INLINE void gemm_columns(const uint8_t *a, int64_t a_stride, columns panel, int6
 }
 
 /* The same with a panel in scratch. */
-static void gemm_panel(const uint8_t *a, int64_t a_stride, const float *panel, int64_t steps, float *c, int64_t c_stride, int64_t m, int nv) {
-	gemm_columns(a, a_stride, (columns){panel, PANEL, 16}, steps, c, c_stride, m, nv);
+static void gemm_panel(const uint8_t *a, int64_t a_stride, const float *panel, int64_t steps, sums c, int64_t m, int nv) {
+	gemm_columns(a, a_stride, (columns){panel, PANEL, 16}, steps, c, m, nv);
 }
 
 #if defined(PAIRS)

@@ -26,4 +26,12 @@ typedef struct gemm {
 } gemm;
 
 typedef void (*gemm_fn)(const gemm *, void *scratch);
+
+/* Bytes from one row of n packed elements to the next: whole steps of pairs, and not a
+ * multiple of what would put the rows that a product reads together in a few sets of the
+ * first cache. */
+static inline int64_t packed_stride(int64_t n, int64_t bytes) {
+	int64_t stride = ceil_div(n, 32) * 32 * bytes;
+	return stride % 512 ? stride : stride + 64;
+}
 #endif

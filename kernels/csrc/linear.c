@@ -69,23 +69,34 @@ static void look_after(const ctx *c, const ingot_instr *in, int64_t task, int64_
 	if (rows > 0) p->after = w.data + from * w.stride, p->after_bytes = rows * w.stride;
 }
 
+#define PART_ROWS 512 /* least rows of a task, where the rows are shared out too */
+
+/* Into how many parts the rows of activations go, so that few pieces are no burden; those
+ * that a table packs together stay together. */
+static int64_t parts_of(const ctx *c, view x) {
+	int apart = x.dtype == INGOT_F32 || (x.dtype == INGOT_PACK_BF16 && !c->table->tiles);
+	return apart ? max64(1, min64(c->threads, x.n / PART_ROWS)) : 1;
+}
+
 static int64_t tasks(const ctx *c, const ingot_instr *in) {
 	view out = view_of(c, in->out[0]), x = view_of(c, in->in[0]), w = view_of(c, in->in[1]), b = view_of(c, in->in[2]);
 	if (!is_f32(out) || !multiplies(c, x, w, w.cols) || out.cols != w.n || out.n != x.n) return -1;
 	if (in->in[2] >= 0 && (!is_f32(b) || b.cols < out.cols)) return -1;
-	return out.n ? pieces_of(c, out.cols, 1) : 0;
+	return out.n ? pieces_of(c, out.cols, 1) * parts_of(c, x) : 0;
 }
 
 static void run(const ctx *c, const ingot_instr *in, int64_t task, void *scratch) {
 	view out = view_of(c, in->out[0]), x = view_of(c, in->in[0]), w = view_of(c, in->in[1]), b = view_of(c, in->in[2]);
 	product p = product_for(c, out, x, w);
-	int64_t pieces = pieces_of(c, out.cols, 1);
-	p.o0 = piece_start(c, out.cols, pieces, task);
-	p.o1 = piece_start(c, out.cols, pieces, task + 1);
+	int64_t pieces = pieces_of(c, out.cols, 1), parts = parts_of(c, x), piece = task / parts, r = out.n * (task % parts) / parts;
+	p.o0 = piece_start(c, out.cols, pieces, piece);
+	p.o1 = piece_start(c, out.cols, pieces, piece + 1);
 	p.o_all = out.cols;
 	p.bias = (const float *)(const void *)b.data;
-	p.rows = out.n;
-	look_after(c, in, task, pieces, &p);
+	p.x = (const uint8_t *)p.x + r * p.x_stride;
+	p.y += r * p.y_stride;
+	p.rows = out.n * (task % parts + 1) / parts - r;
+	look_after(c, in, piece, pieces, &p);
 	product_of(c, x.dtype)(&p, scratch);
 }
 

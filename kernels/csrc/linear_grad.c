@@ -12,17 +12,18 @@ static gemm_fn gemm_of(const ctx *c, uint32_t packed) {
 	return elem_bytes(c, packed) == 2 ? c->table->gemm_bf16 : c->table->gemm_f32;
 }
 
-#define TASKS 2       /* of a product for each thread */
-#define LEAST_ROWS 96 /* of a task, for which panels are worth making */
-#define WIDEST 256    /* columns of a task */
+#define TASKS 2        /* of a product for each thread, where its rows suffice */
+#define MANY_ROWS 192  /* of a task, for which panels cost little */
+#define LEAST_ROWS 48  /* of a task, for which panels are worth making */
+#define WIDEST 320     /* columns of a task */
+#define SUPERBLOCK 256 /* columns of which a quantized weight unpacks all or none */
 
 /* How a product's C [m, n] is shared out: cols tasks wide, rows tasks high. */
 typedef struct { int64_t rows, cols; } grid;
 
 static grid grid_of(const ctx *c, int64_t m, int64_t n) {
-	grid g = {1, max64(1, ceil_div(n, WIDEST))};
-	g.rows = max64(1, min64(ceil_div(c->threads * TASKS, g.cols), m / LEAST_ROWS));
-	return g;
+	int64_t cols = max64(1, ceil_div(n, WIDEST)), each = max64(1, min64(ceil_div(TASKS, cols), m / MANY_ROWS / c->threads));
+	return (grid){max64(1, min64(each * c->threads, m / LEAST_ROWS)), cols};
 }
 
 static int64_t cut(int64_t n, int64_t parts, int64_t i, int64_t group) {
@@ -31,18 +32,17 @@ static int64_t cut(int64_t n, int64_t parts, int64_t i, int64_t group) {
 
 static void product_of(const ctx *c, gemm *p, uint32_t packed, int64_t m, int64_t n, int64_t task, void *scratch) {
 	grid g = grid_of(c, m, n);
-	int64_t group = p->b.type == INGOT_BF16 || p->b.type == INGOT_F32 || p->b.type >= INGOT_PACK_BF16 ? 32 : WIDEST;
+	int64_t group = p->b.type == INGOT_BF16 || p->b.type == INGOT_F32 || p->b.type >= INGOT_PACK_BF16 ? 32 : SUPERBLOCK;
 	p->m0 = cut(m, g.rows, task / g.cols, 12), p->m1 = cut(m, g.rows, task / g.cols + 1, 12);
 	p->n0 = cut(n, g.cols, task % g.cols, group), p->n1 = cut(n, g.cols, task % g.cols + 1, group);
 	if (p->m0 < p->m1 && p->n0 < p->n1) gemm_of(c, packed)(p, scratch);
 }
 
-/* Bytes of a row of gradients in PackRows: whole steps of pairs. */
 static int64_t rows_stride(const ctx *c, view dy) {
-	return dy.dtype == INGOT_F32 ? dy.stride : ceil_div(dy.cols, 32) * 32 * c->table->grad_bytes;
+	return dy.dtype == INGOT_F32 ? dy.stride : packed_stride(dy.cols, c->table->grad_bytes);
 }
 
-static int64_t cols_stride(const ctx *c, view dy) { return ceil_div(dy.n, 32) * 32 * elem_bytes(c, dy.dtype); }
+static int64_t cols_stride(const ctx *c, view dy) { return packed_stride(dy.n, elem_bytes(c, dy.dtype)); }
 
 static int64_t dx_tasks(const ctx *c, const ingot_instr *in) {
 	view dx = view_of(c, in->out[0]), base = view_of(c, in->in[0]), dy = view_of(c, in->in[1]), w = view_of(c, in->in[2]);

@@ -59,27 +59,24 @@ static const uint8_t *activations(const product *p, int64_t r, int64_t m, int64_
 	return (const uint8_t *)w->x;
 }
 
-static void gemm_interleaved(const uint8_t *x, int64_t stride, columns b, int64_t steps, float *c, int64_t c_stride, int64_t m, int nv) {
+static void gemm_interleaved(const uint8_t *x, int64_t stride, columns b, int64_t steps, sums c, int64_t m, int nv) {
 	b.step = 16;
-	gemm_columns(x, stride, b, steps, c, c_stride, m, nv);
+	gemm_columns(x, stride, b, steps, c, m, nv);
 }
 
-/* Sums of one panel: in y itself, or through scratch where its rows or columns do not lie
- * as the kernel stores them. */
-static void sums(const product *p, int64_t o, int64_t outs, int64_t r, int64_t m, const uint8_t *x, int64_t stride, int64_t k, int64_t n, columns b, work *w) {
+/* One panel's part of y: in y itself, or through scratch where its rows or columns do not
+ * lie as the kernel stores them. */
+static void panel_sums(const product *p, int64_t o, int64_t outs, int64_t r, int64_t m, const uint8_t *x, int64_t stride, int64_t k, int64_t n, columns b, work *w) {
 	int64_t steps = ceil_div(n, 2), last = k + n == p->k;
 	int straight = !p->list && outs % 16 == 0;
-	float *c = straight ? p->y + r * p->y_stride + o : w->y[0];
-	int64_t c_stride = straight ? p->y_stride : PANEL;
-	for (int64_t i = 0; i < m && (!straight || !k); i++) {
-		if (!k) memset(c + i * c_stride, 0, (size_t)outs * 4);
-		else memcpy(c + i * c_stride, p->y + out_row(p, r + i) * p->y_stride + o, (size_t)outs * 4);
-	}
-	if (b.step == PANEL) gemm_panel(x, stride, b.at, steps, c, c_stride, m, (int)ceil_div(outs, 16));
-	else gemm_interleaved(x, stride, b, steps, c, c_stride, m, (int)ceil_div(outs, 16));
+	sums c = straight ? sums_in(p->y + r * p->y_stride + o, p->y_stride) : sums_in(w->y[0], PANEL);
+	if (!k) c = sums_of_zeros(c.to, c.stride);
+	for (int64_t i = 0; i < m && k && !straight; i++) memcpy(w->y[i], p->y + out_row(p, r + i) * p->y_stride + o, (size_t)outs * 4);
+	if (b.step == PANEL) gemm_panel(x, stride, b.at, steps, c, m, (int)ceil_div(outs, 16));
+	else gemm_interleaved(x, stride, b, steps, c, m, (int)ceil_div(outs, 16));
 	for (int64_t i = 0; i < m && (!straight || (last && p->bias)); i++) {
-		float *y = p->y + out_row(p, r + i) * p->y_stride + o;
-		for (int64_t j = 0; j < outs; j++) y[j] = last && p->bias ? c[i * c_stride + j] + p->bias[o + j] : c[i * c_stride + j];
+		float *y = p->y + out_row(p, r + i) * p->y_stride + o, *sum = sums_at(c, i, 0).to;
+		for (int64_t j = 0; j < outs; j++) y[j] = last && p->bias ? sum[j] + p->bias[o + j] : sum[j];
 	}
 }
 
@@ -90,7 +87,7 @@ static void multiply(const product *p, int64_t o, int64_t outs, int64_t k, int64
 		const uint8_t *x = activations(p, r, m, k, n, &stride, w);
 		for (int64_t g = 0; g < outs; g += PANEL) {
 			if (next) look_ahead(next);
-			sums(p, o + g, min64(PANEL, outs - g), r, m, x, stride, k, n, (columns){b.at + g / PANEL * panel, b.step, b.vector}, w);
+			panel_sums(p, o + g, min64(PANEL, outs - g), r, m, x, stride, k, n, (columns){b.at + g / PANEL * panel, b.step, b.vector}, w);
 		}
 	}
 }

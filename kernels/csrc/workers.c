@@ -137,6 +137,7 @@ workers *workers_new(int threads, int nice) {
 	w->thread = calloc((size_t)threads, sizeof *w->thread);
 	w->scratch = mmap(NULL, (size_t)threads * SCRATCH_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (w->scratch == MAP_FAILED) w->scratch = NULL;
+	if (w->scratch) madvise(w->scratch, (size_t)threads * SCRATCH_BYTES, MADV_HUGEPAGE);
 	if (!w->thread || !w->scratch || !start(w)) {
 		workers_free(w);
 		return NULL;
