@@ -6,7 +6,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/ingot-llm/ingot/engine/lora"
 	"github.com/ingot-llm/ingot/kernels"
@@ -101,6 +103,46 @@ func TestAdapterSameBits(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// TestAdapterStats: the state names the adapters that run and wait while they do.
+func TestAdapterStats(t *testing.T) {
+	src := newSmallModel(t, quant.F32)
+	x := randomAdapter(t, src, 1, 4, "")
+	e, err := OpenSource(src, Options{Adapters: []Adapter{{"x", x}, {"y", x}}, MaxSeqs: 1}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	var seen sync.Map
+	e.OnStep(func(StepStats) {
+		s := e.Stats()
+		seen.Store(fmt.Sprint(s.RunningAdapters, s.WaitingAdapters), true)
+	})
+	saw := func(state string) bool { _, ok := seen.Load(state); return ok }
+	for try := 0; try < 50 && !saw("[y] [x]"); try++ { // the first may be done before the second comes
+		var streams []*Stream
+		for _, name := range []string{"y", "x"} {
+			r := target()
+			r.Adapter = name
+			stream, err := e.Submit(t.Context(), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			streams = append(streams, stream)
+		}
+		for _, s := range streams {
+			follow(t, s)
+		}
+	}
+	if !saw("[y] [x]") || !saw("[x] []") || saw("[x y] []") {
+		t.Error("the running and waiting adapters are others than y and x, then x")
+	}
+	for deadline := time.Now().Add(10 * time.Second); len(e.Stats().RunningAdapters) > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("an adapter runs at rest")
 		}
 	}
 }

@@ -65,7 +65,7 @@ func (e *Engine) rest() {
 		f()
 	}
 	e.idle = e.idle[:0]
-	e.stats.show(e.sched.Stats())
+	e.stats.show(e.sched)
 }
 
 // step is one turn: schedule, copy what is to be written apart, compute, draw, commit.
@@ -95,7 +95,7 @@ func (e *Engine) step() bool {
 	e.wakeReaders()
 	took := time.Since(start)
 	e.pace.observe(loadOf(b), took)
-	e.stats.step(b, took, now.Sub(planned), e.sched.Stats())
+	e.stats.step(b, took, now.Sub(planned), e.sched)
 	return true
 }
 

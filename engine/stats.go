@@ -13,6 +13,9 @@ import (
 type Stats struct {
 	Running int // sequences in the batch
 	Waiting int // requests that were never scheduled
+	// RunningAdapters are the names of the adapters of sequences in the batch, in the order
+	// of Info's, WaitingAdapters those of sequences that wait.
+	RunningAdapters, WaitingAdapters []string
 	// KV blocks: BlocksUsed are held by sequences; what is cached for reuse is not used.
 	BlocksUsed, BlocksTotal int
 	// Tokens.
@@ -34,6 +37,7 @@ type StepStats struct {
 type board struct {
 	mu     sync.Mutex
 	now    sched.Stats
+	loads  []sched.AdapterLoad // of the adapters
 	blocks int
 	beat   atomic.Int64 // unix nanoseconds
 	onStep atomic.Pointer[func(StepStats)]
@@ -41,14 +45,14 @@ type board struct {
 
 func (d *board) alive() { d.beat.Store(time.Now().UnixNano()) }
 
-func (d *board) show(s sched.Stats) {
+func (d *board) show(s *sched.Scheduler) {
 	d.mu.Lock()
-	d.now = s
+	d.now, d.loads = s.Stats(), s.AdapterLoads(d.loads[:0])
 	d.mu.Unlock()
 }
 
 // step shows the state after a step and tells the observer of it.
-func (d *board) step(b *batch.Batch, took, model time.Duration, s sched.Stats) {
+func (d *board) step(b *batch.Batch, took, model time.Duration, s *sched.Scheduler) {
 	d.show(s)
 	observe := d.onStep.Load()
 	if observe == nil {
@@ -67,8 +71,18 @@ func (d *board) step(b *batch.Batch, took, model time.Duration, s sched.Stats) {
 func (e *Engine) Stats() Stats {
 	e.stats.mu.Lock()
 	s := e.stats.now
+	var running, waiting []string
+	for i, load := range e.stats.loads {
+		if load.Running > 0 {
+			running = append(running, e.cfg.Adapters[i])
+		}
+		if load.Waiting > 0 {
+			waiting = append(waiting, e.cfg.Adapters[i])
+		}
+	}
 	e.stats.mu.Unlock()
 	return Stats{
+		RunningAdapters: running, WaitingAdapters: waiting,
 		Running: s.RunningSeqs, Waiting: s.WaitingRequests,
 		BlocksUsed: s.UsedBlocks, BlocksTotal: e.stats.blocks,
 		PrefixQueries: int64(s.Prompt), PrefixHits: int64(s.Cached), RecomputedTokens: int64(s.Recomputed),

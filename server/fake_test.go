@@ -304,7 +304,8 @@ func (f *fakeEngine) Stats() engine.Stats {
 		beat = time.Now()
 	}
 	return engine.Stats{Running: 3, Waiting: 2, BlocksUsed: 25, BlocksTotal: 100, PrefixQueries: 10, PrefixHits: 4,
-		PromptTokens: 7, GenerationTokens: 8, Preemptions: 1, LastStep: beat}
+		PromptTokens: 7, GenerationTokens: 8, Preemptions: 1, LastStep: beat,
+		RunningAdapters: []string{"poet", "clerk"}, WaitingAdapters: []string{"clerk"}}
 }
 
 func (f *fakeEngine) OnStep(fn func(engine.StepStats)) { f.onStep = fn }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -207,6 +208,8 @@ type engineCollector struct {
 	engine Engine
 	rows   []statRow
 	info   prometheus.Metric
+	lora   *prometheus.Desc // nil without adapters
+	loras  string           // how many a batch may have
 }
 
 // statRow is a metric and how to read it.
@@ -235,6 +238,10 @@ func newEngineCollector(model Model, labels prometheus.Labels) *engineCollector 
 	add(counter, "vllm:generation_tokens_total", "Tokens generated.", func(s engine.Stats) float64 { return float64(s.GenerationTokens) })
 	desc := prometheus.NewDesc("vllm:cache_config_info", "The KV cache's configuration.", []string{"block_size", "num_gpu_blocks"}, labels)
 	c.info = prometheus.MustNewConstMetric(desc, gauge, 1, strconv.Itoa(model.Info.BlockTokens), strconv.Itoa(model.Info.Blocks))
+	if n := len(model.Info.Adapters); n > 0 {
+		c.loras = strconv.Itoa(n)
+		c.lora = prometheus.NewDesc("vllm:lora_requests_info", "Adapters in the batch and of what waits, by name; the value is the time.", []string{"max_lora", "running_lora_adapters", "waiting_lora_adapters"}, labels)
+	}
 	return c
 }
 
@@ -251,6 +258,9 @@ func (c *engineCollector) Describe(out chan<- *prometheus.Desc) {
 		out <- r.desc
 	}
 	out <- c.info.Desc()
+	if c.lora != nil {
+		out <- c.lora
+	}
 }
 
 // Collect implements prometheus.Collector.
@@ -260,4 +270,7 @@ func (c *engineCollector) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(r.desc, r.kind, r.read(s))
 	}
 	out <- c.info
+	if c.lora != nil {
+		out <- prometheus.MustNewConstMetric(c.lora, prometheus.GaugeValue, float64(time.Now().UnixMicro())/1e6, c.loras, strings.Join(s.RunningAdapters, ","), strings.Join(s.WaitingAdapters, ","))
+	}
 }

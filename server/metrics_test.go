@@ -1,6 +1,7 @@
 package server
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -59,6 +60,21 @@ func TestMetrics(t *testing.T) {
 			}
 			t.Errorf("want %s, have\n%s", want, strings.Join(have, "\n"))
 		}
+	}
+	if strings.Contains(text, "lora_requests_info") {
+		t.Error("a server without adapters tells of them")
+	}
+}
+
+// TestAdapterMetrics: the adapters at work stand in labels, as vLLM has it, and the value
+// is now.
+func TestAdapterMetrics(t *testing.T) {
+	h := start(t, newFake(), func(_ *Config, m *Model) { m.Info.Adapters = []string{"poet", "clerk", "judge"} })
+	_, rest, found := strings.Cut(h.do("GET", "/metrics", "").body,
+		`vllm:lora_requests_info{engine="0",max_lora="3",model_name="fake",running_lora_adapters="poet,clerk",waiting_lora_adapters="clerk"} `)
+	line, _, _ := strings.Cut(rest, "\n")
+	if at, err := strconv.ParseFloat(line, 64); !found || err != nil || time.Since(time.UnixMicro(int64(at*1e6))) > time.Minute {
+		t.Errorf("found: %v, value %q, %v", found, line, err)
 	}
 }
 

@@ -51,6 +51,7 @@ func (s *Scheduler) checkRunning() error {
 
 func (s *Scheduler) checkRequests() error {
 	fresh, waiting, running := 0, 0, 0
+	var waits, runs perAdapter
 	for id, r := range s.requests {
 		live := 0
 		for _, q := range r.seqs {
@@ -64,8 +65,10 @@ func (s *Scheduler) checkRequests() error {
 			case q.parked:
 			case q.line != nil:
 				waiting++
+				waits.add(q, 1)
 			default:
 				running++
+				runs.add(q, 1)
 			}
 		}
 		if live != r.live || live == 0 {
@@ -77,6 +80,11 @@ func (s *Scheduler) checkRequests() error {
 	}
 	if fresh != s.fresh || waiting != s.waiting.len || running != len(s.running) {
 		return fmt.Errorf("%d requests are fresh (%d counted), %d sequences wait (%d), %d run (%d)", fresh, s.fresh, waiting, s.waiting.len, running, len(s.running))
+	}
+	for i, load := range s.AdapterLoads(nil) {
+		if load.Running != runs.of(i) || load.Waiting != waits.of(i) {
+			return fmt.Errorf("of adapter %d %d sequences run and %d wait, counted %+v", i+1, runs.of(i), waits.of(i), load)
+		}
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ type queue struct {
 	floor    int64          // the least count among active, the last one where none is
 	serial   uint64
 	len      int // waiting sequences
+	adapters perAdapter
 }
 
 // account counts the tokens served to a key.
@@ -160,6 +161,7 @@ func (w *queue) push(q *seq) {
 		w.order.push(l)
 	}
 	w.len++
+	w.adapters.add(q, 1)
 }
 
 // lineOf returns the line that q is to wait in and counts it in.
@@ -186,6 +188,7 @@ func (w *queue) remove(q *seq) {
 	l := q.line
 	l.unlink(q)
 	w.len--
+	w.adapters.add(q, -1)
 	if l.first == nil {
 		w.order.remove(l.at)
 		delete(w.lines, l.lineKey)

@@ -60,6 +60,7 @@ type Scheduler struct {
 	reserved int
 	usual    int        // tokens of an answer, of those that ended lately
 	patience int        // preemptions after which a sequence is pinned, at least 1
+	busy     perAdapter // running sequences
 	fresh    int        // waiting requests that were never admitted
 	pending  int        // samples of the batch at hand that Commit has not seen
 	asked    []*request // whose those samples are, one for each
@@ -198,6 +199,7 @@ func (s *Scheduler) settle(q *seq) {
 func (s *Scheduler) enter(q *seq) {
 	i := len(s.running)
 	s.running = append(s.running, q)
+	s.busy.add(q, 1)
 	for ; i > 0 && q.before(s.running[i-1]); i-- {
 		s.running[i] = s.running[i-1]
 	}
@@ -213,6 +215,7 @@ func (s *Scheduler) leave(q *seq) {
 	copy(s.running[i:], s.running[i+1:])
 	s.running[len(s.running)-1] = nil
 	s.running = s.running[:len(s.running)-1]
+	s.busy.add(q, -1)
 	s.seats += q.seats()
 	s.reserved -= s.reserve(q)
 	s.pool.Close(&q.table)
