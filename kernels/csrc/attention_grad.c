@@ -8,6 +8,9 @@
 #include "elementwise.h"
 #include "lanes.h"
 #include "mathf.h"
+#if defined(__AVX512F__)
+#include "tile.h"
+#endif
 
 #define KEYS 48 /* of a block */
 #define MAX_DIM 1024
@@ -85,15 +88,31 @@ static void to_elems(const work *w, elem *y, const float *x, int64_t n) {
 	memset(y + n, 0, (size_t)(up(n, 32) - n) * sizeof *y);
 }
 
+/* The rows of a panel along their dimensions: word d of row r at to[d * PANEL + r]. */
+static void turn_rows(const work *w, float *to, int64_t words) {
+#if defined(PAIRS)
+	for (int64_t d = 0; d < words; d += 16)
+		for (int64_t r = 0; r < PANEL; r += 16) {
+			__m512i v[16];
+			for (int i = 0; i < 16; i++) v[i] = _mm512_loadu_si512(w->rows[r + i] + d * STEP);
+			transpose16(v);
+			for (int64_t i = 0; i < min64(16, words - d); i++) _mm512_storeu_si512(to + (d + i) * PANEL + r, v[i]);
+		}
+#else
+	for (int64_t r = 0; r < PANEL; r++)
+		for (int64_t d = 0; d < words; d++) memcpy(&to[d * PANEL + r], &w->rows[r][d * STEP], 4);
+#endif
+}
+
 /* Fills both forms of the queries' rows x (column c0 on) of panel i. */
 static void fill_side(work *w, side s, view x, int64_t c0, int64_t i) {
 	float *by_dim = s.by_dim + i * s.dim_floats, *by_query = s.by_query + i * s.query_floats;
-	int64_t rows = min64(PANEL, w->n - i * PANEL), words = up(s.dims, STEP) / STEP;
+	int64_t rows = min64(PANEL, w->n - i * PANEL);
 	for (int64_t r = 0; r < PANEL; r++) {
 		if (r < rows) to_elems(w, w->rows[r], row_f32(x, w->first + i * PANEL + r) + c0, s.dims);
 		else memset(w->rows[r], 0, (size_t)up(s.dims, 32) * sizeof(elem));
-		for (int64_t d = 0; d < words; d++) memcpy(&by_dim[d * PANEL + r], &w->rows[r][d * STEP], 4);
 	}
+	turn_rows(w, by_dim, up(s.dims, STEP) / STEP);
 	for (int64_t d = 0; d < s.dims; d += PANEL, by_query += (PANEL / STEP) * PANEL)
 		for (int64_t r = 0; r < PANEL; r += STEP) {
 #if defined(PAIRS)
@@ -119,6 +138,25 @@ static void fill_queries(work *w, int64_t h) {
 	memset(w->dq_t, 0, (size_t)(panels(w->n) * w->dk * PANEL) * 4);
 }
 
+/* The block's keys in columns: dimension d of key j at k_cols[d * KEYS + j]. */
+static void turn_keys(work *w) {
+	int64_t dk = up(w->dk, 32);
+#if defined(PAIRS)
+	for (int64_t d = 0; d < w->dk; d += 16) {
+		__m512i first[16], last[16];
+		columns_of(w->k_rows, 2 * dk, 32, d, first);
+		columns_of(w->k_rows + 32 * dk, 2 * dk, KEYS - 32, d, last);
+		for (int64_t i = 0; i < min64(16, w->dk - d); i++) {
+			_mm512_storeu_si512(w->k_cols + (d + i) * KEYS, first[i]);
+			_mm256_storeu_si256((void *)(w->k_cols + (d + i) * KEYS + 32), _mm512_castsi512_si256(last[i]));
+		}
+	}
+#else
+	for (int64_t d = 0; d < w->dk; d++)
+		for (int64_t j = 0; j < KEYS; j++) w->k_cols[d * KEYS + j] = w->k_rows[j * dk + d];
+#endif
+}
+
 /* Rows of a block of keys, padded with zeros to KEYS rows of whole 32 dimensions. */
 static void fill_keys(work *w, int64_t kv, int64_t j0) {
 	int64_t dk = up(w->dk, 32), dv = up(w->dv, 32), n = min64(KEYS, w->n - j0);
@@ -128,8 +166,7 @@ static void fill_keys(work *w, int64_t kv, int64_t j0) {
 	}
 	memset(w->k_rows + n * dk, 0, (size_t)((KEYS - n) * dk) * sizeof(elem));
 	memset(w->v_rows + n * dv, 0, (size_t)((KEYS - n) * dv) * sizeof(elem));
-	for (int64_t d = 0; d < w->dk; d++)
-		for (int64_t j = 0; j < KEYS; j++) w->k_cols[d * KEYS + j] = w->k_rows[j * dk + d];
+	turn_keys(w);
 }
 
 /* C [rows, dims] += A panel by panel of columns. */
@@ -141,6 +178,14 @@ static void add_panels(const elem *a, int64_t a_cols, const float *b, int64_t st
 /* Whether query i of the sequence sees key j. */
 static inline int sees(const work *w, int64_t i, int64_t j) {
 	return i < w->n && j < w->n && (!w->causal || j <= i) && (w->window <= 0 || j > i - w->window);
+}
+
+/* The first and the last of 16 queries from i that see key j. */
+static inline int seen_from(const work *w, int64_t i, int64_t j) { return w->causal ? (int)max64(0, min64(16, j - i)) : 0; }
+
+static inline int seen_to(const work *w, int64_t i, int64_t j) {
+	int64_t last = w->window > 0 ? min64(w->n - 1, j + w->window - 1) : w->n - 1;
+	return j < w->n ? (int)max64(-1, min64(15, last - i)) : -1;
 }
 
 static inline void store_elems(elem *to, vf v) {
@@ -179,18 +224,10 @@ static void weights(work *w, int64_t j0, int64_t i0, int j, int l, int whole) {
 	}
 	/* A score is at most lse but for rounding; what no query sees may be anything. */
 	vf p = vf_exp_negative(vf_sub(s, vf_load(lse)));
-	if (!whole) {
-		float lane[16];
-		vf_store(lane, p);
-		for (int k = 0; k < 16; k++) lane[k] = sees(w, i0 + l + k, j0 + j) ? lane[k] : 0;
-		p = vf_load(lane);
-	}
 	vf g = vf_mul(vf_mul(p, vf_sub(vf_load(w->dp[j] + l), vf_load(e))), slope);
-	if (!whole) { /* 0 times an infinite product */
-		float lane[16], weight[16];
-		vf_store(lane, g), vf_store(weight, p);
-		for (int k = 0; k < 16; k++) lane[k] = weight[k] == 0 ? 0 : lane[k];
-		g = vf_load(lane);
+	if (!whole) {
+		int from = seen_from(w, i0 + l, j0 + j), to = seen_to(w, i0 + l, j0 + j);
+		p = vf_within(p, from, to, 0), g = vf_within(g, from, to, 0);
 	}
 	p = rounded_factor(w, p), g = rounded_factor(w, g);
 	store_elems(w->p_rows[j] + l, p);
@@ -200,32 +237,50 @@ static void weights(work *w, int64_t j0, int64_t i0, int j, int l, int whole) {
 #endif
 }
 
-/* The rows of g as a panel along the keys. */
-static void pair_keys(work *w) {
+/* The first keys rows of g as a panel along the keys. */
+static void pair_keys(work *w, int64_t keys) {
 #if defined(PAIRS)
-	for (int j = 0; j < KEYS; j += 2)
+	for (int64_t j = 0; j < keys; j += 2)
 		for (int l = 0; l < PANEL; l += 16) {
 			__m512i a = _mm512_cvtepu16_epi32(_mm256_load_si256((const void *)(w->g_rows[j] + l)));
 			__m512i b = _mm512_cvtepu16_epi32(_mm256_load_si256((const void *)(w->g_rows[j + 1] + l)));
 			_mm512_store_si512(w->g_panel[j / 2] + l, _mm512_or_si512(a, _mm512_slli_epi32(b, 16)));
 		}
 #else
-	(void)w;
+	(void)w, (void)keys;
 #endif
 }
 
-/* Keys from j0 with the panel of queries from i0. */
+/* Keys from j0, as many as some query sees, with the panel of queries from i0. */
 static void pair(work *w, int64_t j0, int64_t i0) {
-	int64_t i = i0 / PANEL;
-	gemm_panel((const uint8_t *)w->k_rows, up(w->dk, 32) * (int64_t)sizeof(elem), w->qs.by_dim + i * w->qs.dim_floats, ceil_div(w->dk, STEP), sums_of_zeros(w->s[0], PANEL), KEYS, NV);
-	gemm_panel((const uint8_t *)w->v_rows, up(w->dv, 32) * (int64_t)sizeof(elem), w->dys.by_dim + i * w->dys.dim_floats, ceil_div(w->dv, STEP), sums_of_zeros(w->dp[0], PANEL), KEYS, NV);
+	int64_t i = i0 / PANEL, keys = w->causal ? min64(KEYS, up(i0 + PANEL - j0, 2)) : KEYS;
+	gemm_panel((const uint8_t *)w->k_rows, up(w->dk, 32) * (int64_t)sizeof(elem), w->qs.by_dim + i * w->qs.dim_floats, ceil_div(w->dk, STEP), sums_of_zeros(w->s[0], PANEL), keys, NV);
+	gemm_panel((const uint8_t *)w->v_rows, up(w->dv, 32) * (int64_t)sizeof(elem), w->dys.by_dim + i * w->dys.dim_floats, ceil_div(w->dv, STEP), sums_of_zeros(w->dp[0], PANEL), keys, NV);
 	int whole = sees(w, i0, j0 + KEYS - 1) && sees(w, i0 + PANEL - 1, j0);
-	for (int j = 0; j < KEYS; j++)
+	for (int j = 0; j < keys; j++)
 		for (int l = 0; l < PANEL; l += 16) weights(w, j0, i0, j, l, whole);
-	pair_keys(w);
-	add_panels(w->p_rows[0], PANEL, w->dys.by_query + i * w->dys.query_floats, PANEL / STEP, w->dv_acc, w->dv, KEYS);
-	add_panels(w->g_rows[0], PANEL, w->qs.by_query + i * w->qs.query_floats, PANEL / STEP, w->dk_acc, w->dk, KEYS);
-	gemm_panel((const uint8_t *)w->k_cols, KEYS * (int64_t)sizeof(elem), w->g_panel[0], KEYS / STEP, sums_in(w->dq_t + i * w->dk * PANEL, PANEL), w->dk, NV);
+	pair_keys(w, keys);
+	add_panels(w->p_rows[0], PANEL, w->dys.by_query + i * w->dys.query_floats, PANEL / STEP, w->dv_acc, w->dv, keys);
+	add_panels(w->g_rows[0], PANEL, w->qs.by_query + i * w->qs.query_floats, PANEL / STEP, w->dk_acc, w->dk, keys);
+	gemm_panel((const uint8_t *)w->k_cols, KEYS * (int64_t)sizeof(elem), w->g_panel[0], keys / STEP, sums_in(w->dq_t + i * w->dk * PANEL, PANEL), w->dk, NV);
+}
+
+/* The queries' gradient of head h, from panels of columns to rows. */
+static void store_dq(const work *w, int64_t h) {
+	for (int64_t i = 0; i < w->n; i += 16)
+		for (int64_t d = 0; d < w->dk; d += 16) {
+			const float *from = w->dq_t + (i / PANEL * w->dk + d) * PANEL + i % PANEL;
+			int64_t rows = min64(16, w->n - i), cols = min64(16, w->dk - d);
+#if defined(__AVX512F__)
+			__m512i v[16];
+			for (int k = 0; k < 16; k++) v[k] = k < cols ? _mm512_loadu_si512(from + k * PANEL) : _mm512_setzero_si512();
+			transpose16(v);
+			for (int64_t r = 0; r < rows; r++) _mm512_mask_storeu_epi32(row_f32(w->dq, w->first + i + r) + h * w->dk + d, (__mmask16)((1u << cols) - 1), v[r]);
+#else
+			for (int64_t r = 0; r < rows; r++)
+				for (int64_t k = 0; k < cols; k++) row_f32(w->dq, w->first + i + r)[h * w->dk + d + k] = from[k * PANEL + r];
+#endif
+		}
 }
 
 static void add_or_set(float *restrict y, const float *restrict x, int64_t n, int set) {
@@ -251,9 +306,7 @@ static void head(work *w, int64_t h, int64_t kv, int first) {
 			add_or_set(dv, w->dv_acc + j * up(w->dv, PANEL), w->dv, first);
 		}
 	}
-	for (int64_t i = 0; i < w->n; i++)
-		for (int64_t d = 0; d < w->dk; d++)
-			row_f32(w->dq, w->first + i)[h * w->dk + d] = w->dq_t[(i / PANEL * w->dk + d) * PANEL + i % PANEL];
+	store_dq(w, h);
 }
 
 static void take(float **at, side *s, int64_t n) {

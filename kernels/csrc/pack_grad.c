@@ -106,23 +106,11 @@ static void round_row(uint16_t *y, const float *x, int64_t n) {
 	_mm512_storeu_si512(y + i, (__m512i)_mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps(high, x + i + 16), _mm512_maskz_loadu_ps(low, x + i)));
 }
 
-/* 16 columns of a square of rounded rows, a vector a column. */
-INLINE void columns_of(const uint8_t *rows, int64_t stride, int64_t n, __m512i first, __m512i column[16]) {
-	__m512i none = _mm512_setzero_si512();
-	for (int i = 0; i < 16; i++) {
-		__m512i a = 2 * i < n ? _mm512_loadu_si512(rows + 2 * i * stride) : none, b = 2 * i + 1 < n ? _mm512_loadu_si512(rows + (2 * i + 1) * stride) : none;
-		column[i] = _mm512_permutex2var_epi16(a, first, b);
-	}
-	transpose16(column);
-}
-
 /* n columns from c0 of rounded rows, in columns. */
 static void pack_cols(const squares *s, const uint8_t *rows, int64_t stride, int64_t c0, int64_t n) {
-	static const uint16_t pairs[32] = {0, 32, 1, 33, 2, 34, 3, 35, 4, 36, 5, 37, 6, 38, 7, 39, 8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
-	int64_t have = min64(SIDE, s->x.n - s->r0);
 	for (int64_t i = 0; i < n; i += 16) {
-		__m512i column[16], first = _mm512_add_epi16(_mm512_loadu_si512(pairs), _mm512_set1_epi16((short)(i % 32)));
-		columns_of(rows + i / 32 * 64, stride, have, first, column);
+		__m512i column[16];
+		columns_of(rows, stride, min64(SIDE, s->x.n - s->r0), i, column);
 		for (int64_t k = 0; k < min64(16, n - i); k++) _mm512_storeu_si512(s->cols + (c0 + i + k) * s->cols_stride, column[k]);
 	}
 }

@@ -34,6 +34,19 @@ static inline __attribute__((always_inline)) void transpose16(__m512i v[16]) {
 	memcpy(v, t, sizeof t);
 }
 
+/* 16 columns from c0 (a multiple of 16) of up to 32 rows of bf16, a vector a column, its rows
+ * in order; rows from n on are zeros. */
+static inline __attribute__((always_inline)) void columns_of(const void *rows, int64_t stride, int64_t n, int64_t c0, __m512i column[16]) {
+	static const uint16_t pairs[32] = {0, 32, 1, 33, 2, 34, 3, 35, 4, 36, 5, 37, 6, 38, 7, 39, 8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
+	__m512i none = _mm512_setzero_si512(), pick = _mm512_add_epi16(_mm512_loadu_si512(pairs), _mm512_set1_epi16((short)(c0 % 32)));
+	const uint8_t *at = (const uint8_t *)rows + c0 / 32 * 64;
+	for (int i = 0; i < 16; i++) {
+		__m512i a = 2 * i < n ? _mm512_loadu_si512(at + 2 * i * stride) : none, b = 2 * i + 1 < n ? _mm512_loadu_si512(at + (2 * i + 1) * stride) : none;
+		column[i] = _mm512_permutex2var_epi16(a, pick, b);
+	}
+	transpose16(column);
+}
+
 #define CHUNK 512 /* columns that a product works on at once */
 
 /* Where the tile of group g of groups at column k starts, in elements; padded: columns
