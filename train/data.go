@@ -24,6 +24,7 @@ type dataOptions struct {
 	threads                            int
 	chat                               bool
 	dedup                              string
+	similarity                         float64 // of near duplicates
 	memory                             float64 // GiB of what dedup remembers
 	minChars, maxChars                 int
 	filters                            []string
@@ -42,6 +43,13 @@ them as tokens into checksummed shards: OUT/train and, for the share --valid of 
 OUT/valid. Which documents that are depends on their text alone. What was kept and what
 was dropped and why is printed at the end; OUT/report.json has it with some samples of
 each. A folder that has shards of an earlier run is refused.
+
+--dedup near also drops documents that are similar to an earlier one: of the sequences of
+5 words that either has, both have the share --dedup-threshold. That is estimated from 128
+values of MinHash, with a standard deviation of some 0.035: of documents 0.05 above the
+threshold more than 9 in 10 are dropped, of those 0.05 below it fewer than 1 in 10. Case
+and punctuation do not count; the first document stays. Memory: some 30 bytes a document
+for exact, 500 for near.
 
 Filters are rules with the thresholds that their authors found on English pages of the
 web; books, poems, code and languages that are not written in words can fail them.
@@ -68,6 +76,7 @@ A damaged line or file ends the work (--policy fail) or is passed over and count
 (--policy skip). A line of any length costs no memory beyond 64 MiB, and only itself.`,
 		Example: `  ingot train data --tokenizer tok/ --out data/ books/*.jsonl.gz
   ingot train data --tokenizer tok/ --out data/ --text-field content web/*.parquet
+  ingot train data --tokenizer tok/ --out data/ --dedup near --filter repetition,gopher web/*.jsonl.zst
   ingot train data --tokenizer model.gguf --chat --out chats/ chats.jsonl`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -87,7 +96,8 @@ A damaged line or file ends the work (--policy fail) or is passed over and count
 	f.StringVar(&o.ask, "ask", "", "what the user says, such as \"Tell me about {title}.\", to get the text as the answer")
 	f.IntVar(&o.threads, "threads", 0, "that tokenize (0: one for each processor)")
 	f.BoolVar(&o.chat, "chat", false, "the lines are conversations, to fine-tune on")
-	f.StringVar(&o.dedup, "dedup", "exact", "drop documents that came before: exact, those of the same text; or none")
+	f.StringVar(&o.dedup, "dedup", "exact", "drop documents that came before: exact, those of the same text; near, similar ones too; or none")
+	f.Float64Var(&o.similarity, "dedup-threshold", 0.8, "near: similarity from which on a document is dropped, above 0 to 1")
 	f.Float64Var(&o.memory, "dedup-memory", 4, "most `GiB` to remember documents in; once full, later ones are compared with those alone")
 	f.IntVar(&o.minChars, "min-chars", 0, "drop texts of fewer characters")
 	f.IntVar(&o.maxChars, "max-chars", 0, "drop texts of more characters (0: none)")
@@ -105,8 +115,10 @@ func (o *dataOptions) check(files []string) error {
 		return cli.Usagef("--valid is %g, want a share from 0 to below 1", o.valid)
 	case o.shardTokens < 1:
 		return cli.Usagef("--shard-tokens is %d, want at least 1", o.shardTokens)
-	case o.dedup != "exact" && o.dedup != "none":
-		return cli.Usagef("--dedup is %q, want exact or none", o.dedup)
+	case !slices.Contains([]string{"exact", "near", "none"}, o.dedup):
+		return cli.Usagef("--dedup is %q, want exact, near or none", o.dedup)
+	case !(o.similarity > 0 && o.similarity <= 1):
+		return cli.Usagef("--dedup-threshold is %g, want a similarity above 0 and up to 1", o.similarity)
 	case !(o.memory > 0 && o.memory < 1<<20):
 		return cli.Usagef("--dedup-memory is %g GiB, want more than 0", o.memory)
 	case o.minChars < 0 || o.maxChars < 0 || o.maxChars > 0 && o.maxChars < o.minChars:
@@ -126,7 +138,7 @@ func makeData(cmd *cobra.Command, args []string, o dataOptions) error {
 	}
 	judge, err := newJudge(&o)
 	if err != nil {
-		return cli.Usagef("--filter: %w", err)
+		return err
 	}
 	if err := checkUnused(o.out); err != nil {
 		return err
@@ -135,7 +147,8 @@ func makeData(cmd *cobra.Command, args []string, o dataOptions) error {
 	if err != nil {
 		return err
 	}
-	d := &dataMaker{dataOptions: o, t: t, format: format, judge: judge, log: cli.Logger(cmd.ErrOrStderr())}
+	d := &dataMaker{dataOptions: o, t: t, format: format, judge: judge, near: judge.near, log: cli.Logger(cmd.ErrOrStderr())}
+	d.exact = o.newExact()
 	defer d.abort()
 	if err := d.read(cmd.Context(), files, cli.NewProgress(cmd.ErrOrStderr(), "tokenizing", true)); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,18 +27,24 @@ func TestDataRefusesUsedFolder(t *testing.T) {
 }
 
 // TestDataDoesNotDependOnThreads compares the bytes of the shards, with documents of many
-// sizes, duplicates, and damaged lines that are passed over.
+// sizes, duplicates, similar and repetitive ones, and damaged lines that are passed over.
 func TestDataDoesNotDependOnThreads(t *testing.T) {
 	_, tokenizer := testData(t)
 	text := filepath.Join(t.TempDir(), "many.jsonl")
 	var lines strings.Builder
 	for i := range 400 {
+		number := i % 150
+		doc := randomWords(number, 30+number*3)
 		switch {
-		case i%50 == 49:
+		case number%50 == 49:
 			lines.WriteString("{\n")
-		default:
-			fmt.Fprintf(&lines, "{\"text\": %q}\n", strings.Repeat(fmt.Sprintf("Fox %d sat there. ", i%150), i%37))
+			continue
+		case number%30 == 7:
+			doc = strings.Repeat("The crow again.\n", 5+i)
+		case i >= 250:
+			doc = "Near: " + doc
 		}
+		fmt.Fprintf(&lines, "{\"text\": %q}\n", doc)
 	}
 	if err := os.WriteFile(text, []byte(lines.String()), 0o644); err != nil {
 		t.Fatal(err)
@@ -45,15 +52,28 @@ func TestDataDoesNotDependOnThreads(t *testing.T) {
 	var want map[string]string
 	for _, threads := range []string{"1", "2", "5"} {
 		out := filepath.Join(t.TempDir(), "data")
-		command(t, "data", "--tokenizer", tokenizer, "--out", out, "--valid", "0.2", "--policy", "skip", "--shard-tokens", "2000", "--threads", threads, text)
+		command(t, "data", "--tokenizer", tokenizer, "--out", out, "--valid", "0.2", "--policy", "skip", "--dedup", "near", "--filter", "repetition", "--shard-tokens", "2000", "--threads", threads, text)
 		got := folder(t, out)
 		if want == nil {
 			want = got
+		}
+		if r := readReport(t, out); len(r.Dropped) != 4 {
+			t.Errorf("%s threads: dropped are %v", threads, r.reasons())
 		}
 		if len(got) < 4 || !maps.Equal(got, want) {
 			t.Errorf("%s threads write %d files, other than one thread's", threads, len(got))
 		}
 	}
+}
+
+// randomWords returns a text that has little in common with that of another seed.
+func randomWords(seed, n int) string {
+	random := rand.New(rand.NewPCG(0, uint64(seed)))
+	list := make([]string, n)
+	for i := range list {
+		list[i] = fmt.Sprint("fox", random.IntN(1000))
+	}
+	return strings.Join(list, " ")
 }
 
 // folder reads all files below dir.
@@ -154,7 +174,7 @@ func readReport(t *testing.T, dir string) *dataReport {
 }
 
 func TestDataRefuses(t *testing.T) {
-	for flag, value := range map[string]string{"--dedup": "all", "--dedup-memory": "0", "--min-chars": "-1", "--max-chars": "5"} {
+	for flag, value := range map[string]string{"--dedup": "all", "--dedup-memory": "0", "--dedup-threshold": "1.1", "--min-chars": "-1", "--max-chars": "5"} {
 		_, err := try("data", "--tokenizer", "a", "--out", "b", "--min-chars", "7", flag, value, "c.txt")
 		if err == nil || !strings.Contains(err.Error(), flag+" ") {
 			t.Errorf("%s %s: %v", flag, value, err)

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"unicode/utf8"
 
+	"github.com/ingot-llm/ingot/engine/cli"
 	"github.com/ingot-llm/ingot/train/chatdata"
 	"github.com/ingot-llm/ingot/train/corpus"
 	"github.com/ingot-llm/ingot/train/dedup"
@@ -16,7 +17,8 @@ import (
 type judge struct {
 	*dataOptions
 	filter *quality.Filter
-	desks  sync.Pool // of *desk
+	near   *dedup.Near // nil, or what makes sketches
+	desks  sync.Pool   // of *desk
 }
 
 // desk is the memory in which one goroutine judges.
@@ -27,7 +29,27 @@ type desk struct {
 
 func newJudge(o *dataOptions) (*judge, error) {
 	filter, err := quality.New(o.filters)
-	return &judge{dataOptions: o, filter: filter, desks: sync.Pool{New: func() any { return &desk{} }}}, err
+	if err != nil {
+		return nil, cli.Usagef("--filter: %w", err)
+	}
+	j := &judge{dataOptions: o, filter: filter, desks: sync.Pool{New: func() any { return &desk{} }}}
+	if o.dedup == "near" {
+		j.near = dedup.NewNear(o.similarity, o.dedupBytes()/8*7)
+	}
+	return j, nil
+}
+
+func (o *dataOptions) dedupBytes() int64 { return int64(o.memory * (1 << 30)) }
+
+// newExact returns the index of the texts' keys; nil if none is wanted.
+func (o *dataOptions) newExact() *dedup.Exact {
+	switch o.dedup {
+	case "exact":
+		return dedup.NewExact(o.dedupBytes())
+	case "near":
+		return dedup.NewExact(o.dedupBytes() / 8)
+	}
+	return nil
 }
 
 // batch judges the documents in place.
@@ -58,8 +80,20 @@ func (j *judge) document(d *desk, doc *document) {
 		text, doc.lines = j.filter.Trim(text)
 		doc.Text = text
 	}
-	if doc.reason = j.unfit(d, text); doc.reason == "" && j.dedup == "exact" {
+	if doc.reason = j.misfit(text); doc.reason != "" {
+		return
+	}
+	if len(j.filters) > 0 || j.near != nil {
+		d.words = words.Split(d.words[:0], text)
+	}
+	if doc.reason = j.filter.Broken(&d.Judge, text, d.words); doc.reason != "" {
+		return
+	}
+	if j.dedup != "none" {
 		doc.key = dedup.KeyOf(doc.Text)
+	}
+	if j.near != nil {
+		doc.sketch = j.near.Sketch(d.words)
 	}
 }
 
@@ -70,8 +104,8 @@ func (j *judge) parseChat(line string) (chatdata.Conversation, error) {
 	return chatdata.Parse([]byte(line))
 }
 
-// unfit returns why a text is dropped, "" if it is not.
-func (j *judge) unfit(d *desk, text string) string {
+// misfit returns why a text is dropped for its length, "" if it is not.
+func (j *judge) misfit(text string) string {
 	switch {
 	case text == "":
 		return "empty"
@@ -79,9 +113,6 @@ func (j *judge) unfit(d *desk, text string) string {
 		return "short"
 	case j.maxChars > 0 && len(text) > j.maxChars && utf8.RuneCountInString(text) > j.maxChars:
 		return "long"
-	case len(j.filters) == 0:
-		return ""
 	}
-	d.words = words.Split(d.words[:0], text)
-	return j.filter.Broken(&d.Judge, text, d.words)
+	return ""
 }

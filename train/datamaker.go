@@ -31,6 +31,7 @@ type dataMaker struct {
 	log            *slog.Logger
 	judge          *judge
 	exact          *dedup.Exact // nil: what came before is kept
+	near           *dedup.Near  // nil: what is similar to it is kept
 	kept, heldBack writer
 	report         dataReport
 }
@@ -45,6 +46,7 @@ type document struct {
 	lines  int                    // taken out of it
 	reason string                 // why it is dropped
 	key    dedup.Key
+	sketch *dedup.Sketch
 }
 
 // batchText is how much text is handed from goroutine to goroutine at a time, in bytes.
@@ -53,9 +55,6 @@ const batchText = 128 << 10
 // read takes the files through all stages.
 func (d *dataMaker) read(ctx context.Context, files []string, p *cli.Progress) error {
 	defer p.Done()
-	if d.dedup == "exact" {
-		d.exact = dedup.NewExact(int64(d.memory * (1 << 30)))
-	}
 	d.kept, d.heldBack = d.writer("train", &d.report.Train), d.writer("valid", &d.report.Valid)
 	threads := threadCount(d.threads)
 	judged := inOrder(d.batches(files, p), threads, d.judge.batch)
@@ -130,8 +129,8 @@ func (d *dataMaker) fresh(judged iter.Seq2[[]document, error]) iter.Seq2[[]docum
 // keep counts a document and reports whether it is kept.
 func (d *dataMaker) keep(doc *document) bool {
 	d.report.read(doc.size)
-	if doc.reason == "" && d.exact != nil && d.exact.Add(doc.key) {
-		doc.reason = "duplicate"
+	if doc.reason == "" {
+		doc.reason = d.cameBefore(doc)
 	}
 	if doc.reason != "" {
 		d.report.drop(doc.reason, droppedSample{Path: doc.path, Line: doc.Line, Text: doc.Text})
@@ -139,6 +138,17 @@ func (d *dataMaker) keep(doc *document) bool {
 	}
 	d.report.Lines += int64(doc.lines)
 	return true
+}
+
+// cameBefore returns what a document is of earlier ones, "" if nothing.
+func (d *dataMaker) cameBefore(doc *document) string {
+	switch {
+	case d.exact != nil && d.exact.Add(doc.key):
+		return "duplicate"
+	case d.near != nil && d.near.Add(doc.sketch):
+		return "near duplicate"
+	}
+	return ""
 }
 
 // encoded is a document in tokens, or what went wrong.
@@ -216,10 +226,23 @@ func (d *dataMaker) finish() error {
 	if d.report.Train.Documents == 0 {
 		return fmt.Errorf("of the %d documents none is left to train on", d.report.Read.Documents)
 	}
-	if d.exact != nil && d.exact.Full() {
-		d.report.Notes = append(d.report.Notes, fmt.Sprintf("duplicates were looked for among the first %d texts: --dedup-memory allows no more", d.exact.Documents()))
+	if d.exact != nil {
+		d.noteFull("duplicates", d.exact)
+	}
+	if d.near != nil {
+		d.noteFull("near duplicates", d.near)
 	}
 	return d.report.write(d.out)
+}
+
+// noteFull says where an index had no room for all texts.
+func (d *dataMaker) noteFull(what string, index interface {
+	Full() bool
+	Documents() int
+}) {
+	if index.Full() {
+		d.report.Notes = append(d.report.Notes, fmt.Sprintf("%s were looked for among the first %d texts: --dedup-memory allows no more", what, index.Documents()))
+	}
 }
 
 func (d *dataMaker) abort() {

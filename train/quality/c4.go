@@ -5,14 +5,27 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/ingot-llm/ingot/train/words"
 )
 
 // c4 are the rules of Raffel et al. 2019 (arXiv 1910.10683, section 2.2) on texts, once
 // Trim has taken lines out of them.
 var c4 = []rule{
-	{"lorem ipsum", func(j *Judge) bool { return strings.Contains(strings.ToLower(j.text), "lorem ipsum") }},
+	{"lorem ipsum", loremIpsum},
 	{"a curly bracket", func(j *Judge) bool { return strings.Contains(j.text, "{") }},
 	{"fewer than 5 sentences", func(j *Judge) bool { return sentences(j.text, 5) < 5 }},
+}
+
+var lorem = words.Split(nil, "lorem ipsum")
+
+func loremIpsum(j *Judge) bool {
+	for i := 1; i < len(j.words); i++ {
+		if j.words[i].Hash == lorem[1].Hash && j.words[i-1].Hash == lorem[0].Hash {
+			return true
+		}
+	}
+	return false
 }
 
 // notices are what lines that are no text of the page contain.
