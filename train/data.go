@@ -27,7 +27,7 @@ type dataOptions struct {
 	similarity                         float64 // of near duplicates
 	memory                             float64 // GiB of what dedup remembers
 	minChars, maxChars                 int
-	filters                            []string
+	filters, tasks                     []string
 }
 
 func dataCommand() *cobra.Command {
@@ -61,6 +61,11 @@ that do not end as sentences, have fewer than 3 words or speak of Javascript or 
 and drops texts with lorem ipsum, a curly bracket or fewer than 5 sentences (arXiv
 1910.10683).
 
+--decontaminate keeps evaluation data out of training: it reads the tasks' files, as
+ingot eval does, and drops a document that has 13 words in a row of any text in a row of
+them, whatever the case and punctuation. The report names the file and the words. Shorter
+texts are not looked for, and a long document is dropped for one quotation.
+
 With --ask a line becomes a conversation: the text given, with {field}s of the line in
 it, is what the user says, and --text-field what the assistant answers. The fields of a
 record or row are its columns of text.
@@ -77,6 +82,7 @@ A damaged line or file ends the work (--policy fail) or is passed over and count
 		Example: `  ingot train data --tokenizer tok/ --out data/ books/*.jsonl.gz
   ingot train data --tokenizer tok/ --out data/ --text-field content web/*.parquet
   ingot train data --tokenizer tok/ --out data/ --dedup near --filter repetition,gopher web/*.jsonl.zst
+  ingot train data --tokenizer tok/ --out data/ --decontaminate eval/ books/
   ingot train data --tokenizer model.gguf --chat --out chats/ chats.jsonl`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -101,6 +107,7 @@ A damaged line or file ends the work (--policy fail) or is passed over and count
 	f.Float64Var(&o.memory, "dedup-memory", 4, "most `GiB` to remember documents in; once full, later ones are compared with those alone")
 	f.IntVar(&o.minChars, "min-chars", 0, "drop texts of fewer characters")
 	f.IntVar(&o.maxChars, "max-chars", 0, "drop texts of more characters (0: none)")
+	f.StringSliceVar(&o.tasks, "decontaminate", nil, "drop documents that have 13 words in a row of a text of these evaluation `files`, or folders of them")
 	f.StringSliceVar(&o.filters, "filter", nil, "drop texts by rules: "+strings.Join(quality.Names(), ", ")+", of which several may be given")
 	return cmd
 }

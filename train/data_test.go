@@ -160,6 +160,29 @@ func TestDataFilters(t *testing.T) {
 	}
 }
 
+// TestDataDecontaminates: a document with words of an evaluation row is dropped, and the
+// report says which.
+func TestDataDecontaminates(t *testing.T) {
+	_, tokenizer := testData(t)
+	dir := t.TempDir()
+	question := randomWords(1, 15)
+	for name, text := range map[string]string{
+		"task.jsonl": fmt.Sprintf("{\"query\":%q,\"choices\":[\"yes\",\"no\"]}\n{\"query\":\"Why?\"}\n", question),
+		"some.jsonl": fmt.Sprintf("{\"text\":%q}\n{\"text\":%q}\n", "So: "+strings.ToUpper(question)+"?", randomWords(2, 15)),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out := filepath.Join(dir, "data")
+	printed := command(t, "data", "--tokenizer", tokenizer, "--out", out, "--valid", "0", "--decontaminate", filepath.Join(dir, "task.jsonl"), filepath.Join(dir, "some.jsonl"))
+	r := readReport(t, out)
+	d := r.Dropped["text of task.jsonl"]
+	if r.Train.Documents != 1 || d == nil || d.Documents != 1 || !strings.HasPrefix(strings.ToUpper(question), d.Samples[0].Note) || !strings.Contains(printed, "of 2 rows of evaluation files 1 have no text of 13 words") {
+		t.Errorf("kept %+v, dropped %+v; printed:\n%s", r.Train, d, printed)
+	}
+}
+
 func readReport(t *testing.T, dir string) *dataReport {
 	t.Helper()
 	r := &dataReport{}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ingot-llm/ingot/engine/cli"
 	"github.com/ingot-llm/ingot/train/chatdata"
+	"github.com/ingot-llm/ingot/train/contam"
 	"github.com/ingot-llm/ingot/train/corpus"
 	"github.com/ingot-llm/ingot/train/dedup"
 	"github.com/ingot-llm/ingot/train/quality"
@@ -17,8 +18,9 @@ import (
 type judge struct {
 	*dataOptions
 	filter *quality.Filter
-	near   *dedup.Near // nil, or what makes sketches
-	desks  sync.Pool   // of *desk
+	near   *dedup.Near   // nil, or what makes sketches
+	tasks  *contam.Index // nil, or what may not be trained on
+	desks  sync.Pool     // of *desk
 }
 
 // desk is the memory in which one goroutine judges.
@@ -36,7 +38,10 @@ func newJudge(o *dataOptions) (*judge, error) {
 	if o.dedup == "near" {
 		j.near = dedup.NewNear(o.similarity, o.dedupBytes()/8*7)
 	}
-	return j, nil
+	if len(o.tasks) > 0 {
+		j.tasks, err = contam.Open(o.tasks)
+	}
+	return j, err
 }
 
 func (o *dataOptions) dedupBytes() int64 { return int64(o.memory * (1 << 30)) }
@@ -83,11 +88,17 @@ func (j *judge) document(d *desk, doc *document) {
 	if doc.reason = j.misfit(text); doc.reason != "" {
 		return
 	}
-	if len(j.filters) > 0 || j.near != nil {
+	if len(j.filters) > 0 || j.near != nil || j.tasks != nil {
 		d.words = words.Split(d.words[:0], text)
 	}
 	if doc.reason = j.filter.Broken(&d.Judge, text, d.words); doc.reason != "" {
 		return
+	}
+	if j.tasks != nil {
+		if name, from, to := j.tasks.Find(d.words); name != "" {
+			doc.reason, doc.note = "text of "+name, text[d.words[from].From:d.words[to].To]
+			return
+		}
 	}
 	if j.dedup != "none" {
 		doc.key = dedup.KeyOf(doc.Text)

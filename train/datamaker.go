@@ -9,11 +9,13 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/ingot-llm/ingot/engine/chat"
 	"github.com/ingot-llm/ingot/engine/cli"
 	"github.com/ingot-llm/ingot/engine/tokenizer"
 	"github.com/ingot-llm/ingot/train/chatdata"
+	"github.com/ingot-llm/ingot/train/contam"
 	"github.com/ingot-llm/ingot/train/corpus"
 	"github.com/ingot-llm/ingot/train/dedup"
 )
@@ -45,6 +47,7 @@ type document struct {
 	size   int                    // bytes of the text as it was read
 	lines  int                    // taken out of it
 	reason string                 // why it is dropped
+	note   string                 // on that
 	key    dedup.Key
 	sketch *dedup.Sketch
 }
@@ -133,7 +136,7 @@ func (d *dataMaker) keep(doc *document) bool {
 		doc.reason = d.cameBefore(doc)
 	}
 	if doc.reason != "" {
-		d.report.drop(doc.reason, droppedSample{Path: doc.path, Line: doc.Line, Text: doc.Text})
+		d.report.drop(doc.reason, droppedSample{Path: doc.path, Line: doc.Line, Note: strings.Clone(doc.note), Text: doc.Text})
 		return false
 	}
 	d.report.Lines += int64(doc.lines)
@@ -225,6 +228,11 @@ func (d *dataMaker) finish() error {
 	}
 	if d.report.Train.Documents == 0 {
 		return fmt.Errorf("of the %d documents none is left to train on", d.report.Read.Documents)
+	}
+	if d.judge.tasks != nil {
+		if all, short := d.judge.tasks.Rows(); short > 0 {
+			d.report.Notes = append(d.report.Notes, fmt.Sprintf("of %d rows of evaluation files %d have no text of %d words and were not looked for", all, short, contam.Length))
+		}
 	}
 	if d.exact != nil {
 		d.noteFull("duplicates", d.exact)

@@ -90,6 +90,9 @@ func Files(paths ...string) ([]string, error) {
 
 func readable(path string) bool { return formats[form(path)] != nil || isParquet(path) }
 
+// IsText reports whether a file is one document, as it stands.
+func IsText(path string) bool { return form(path) == ".txt" }
+
 func isParquet(path string) bool { return filepath.Ext(path) == ".parquet" }
 
 // form returns the extension without that of the packing.

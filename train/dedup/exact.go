@@ -33,6 +33,9 @@ func (e *Exact) Add(k Key) (before bool) {
 	return false
 }
 
+// Has reports whether the key came before. It is safe for concurrent use without Add.
+func (e *Exact) Has(k Key) bool { return e.slots[e.find(max(k, 1))] != 0 }
+
 // find returns where k lies, or the free slot where it would.
 func (e *Exact) find(k Key) int {
 	at := int(k) & (len(e.slots) - 1)

@@ -19,6 +19,9 @@ func TestExact(t *testing.T) {
 			t.Fatalf("%d texts, full: %v", e.Documents(), e.Full())
 		}
 	}
+	if !e.Has(KeyOf("6143")) || e.Has(KeyOf("6144")) || e.Has(0) {
+		t.Error("Has does not agree with Add")
+	}
 	if e.Add(0) || e.Documents() != 6144 {
 		t.Error("the key 0 came before")
 	}

@@ -53,29 +53,12 @@ func sketch(w []words.Word, bands, rows int) *Sketch {
 
 // shingles enters those of a text, of which one with fewer words has one. It reports
 // whether there is any.
-func shingles(w []words.Word, least *[values]uint64) bool {
-	const base = 0x9e3779b97f4a7c15
-	power := uint64(1) // of base, for the word that leaves
-	for range shingle {
-		power *= base
+func shingles(w []words.Word, least *[values]uint64) (any bool) {
+	for _, h := range words.Sequences(w, min(shingle, words.Known(w))) {
+		enter(h, least)
+		any = true
 	}
-	var last [shingle]uint64
-	sum, n := uint64(0), 0
-	for i := range w {
-		h := w[i].Hash
-		if h == 0 {
-			continue
-		}
-		sum = sum*base + h - power*last[n%shingle]
-		last[n%shingle] = h
-		if n++; n >= shingle {
-			enter(sum, least)
-		}
-	}
-	if n > 0 && n < shingle {
-		enter(sum, least)
-	}
-	return n > 0
+	return any
 }
 
 // enter lowers the values of a shingle's bins.
