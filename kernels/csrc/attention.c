@@ -90,31 +90,45 @@ INLINE void scores_bf16(const layer *a, const span *at, int b, int nb, unit *u, 
 }
 
 /* The same of f32 keys, or of int8 keys with their scales. */
-INLINE void scores_wide(const layer *a, const span *at, int b, unit *u, int n, int q8) {
-	vf s[TILE];
-	const uint8_t *scales = at->k[b] + KEYS * a->dk;
-	UNROLL for (int i = 0; i < n; i++) s[i] = vf_set(0);
+INLINE void scores_wide(const layer *a, const span *at, int b, int nb, unit *u, int n, int q8) {
+	vf s[TILE][BLOCKS], group[BLOCKS];
+	UNROLL for (int i = 0; i < n; i++)
+		UNROLL for (int j = 0; j < nb; j++) s[i][j] = vf_set(0);
 	for (int64_t d0 = 0; d0 < a->dk; d0 += 32) {
-		vf group = q8 ? vf_load_f16((const uint16_t *)(const void *)(scales + d0 / 32 * KEYS * 2)) : vf_set(1);
+		int64_t scales = KEYS * a->dk + d0 / 32 * KEYS * 2;
+		UNROLL for (int j = 0; q8 && j < nb; j++) group[j] = vf_load_f16((const uint16_t *)(const void *)(at->k[b + j] + scales)), fetch(at->next_k[b + j], scales);
 		for (int64_t d = d0; d < min64(d0 + 32, a->dk); d++) {
-			vf k = q8 ? vf_mul(vf_load_i8((const int8_t *)at->k[b] + d * KEYS), group) : vf_load((const float *)(const void *)at->k[b] + d * KEYS);
-			if (!q8 || d % 4 == 0) fetch(at->next_k[b], d * KEYS * (q8 ? 1 : 4));
-			UNROLL for (int i = 0; i < n; i++) s[i] = vf_mla(vf_set(u[i].q[d]), k, s[i]);
+			vf k[BLOCKS];
+			UNROLL for (int j = 0; j < nb; j++) {
+				k[j] = q8 ? vf_mul(vf_load_i8((const int8_t *)at->k[b + j] + d * KEYS), group[j]) : vf_load((const float *)(const void *)at->k[b + j] + d * KEYS);
+				if (!q8 || d % 4 == 0) fetch(at->next_k[b + j], d * KEYS * (q8 ? 1 : 4));
+			}
+			UNROLL for (int i = 0; i < n; i++)
+				UNROLL for (int j = 0; j < nb; j++) s[i][j] = vf_mla(vf_set(u[i].q[d]), k[j], s[i][j]);
 		}
 	}
-	UNROLL for (int i = 0; i < n; i++) vf_store(u[i].p + b * KEYS, s[i]);
+	UNROLL for (int i = 0; i < n; i++)
+		UNROLL for (int j = 0; j < nb; j++) vf_store(u[i].p + (b + j) * KEYS, s[i][j]);
+}
+
+/* Scores of blocks b ... b+nb-1, of any type of cache. */
+INLINE void scores_type(const layer *a, const span *at, int b, int nb, unit *u, int n, uint32_t dtype) {
+	if (dtype == INGOT_BF16) scores_bf16(a, at, b, nb, u, n);
+	else scores_wide(a, at, b, nb, u, n, dtype == INGOT_Q8_0);
+}
+
+INLINE void scores_typed(const layer *a, const span *at, int from, int to, unit *u, int n, uint32_t dtype) {
+	int b = from / KEYS, end = to / KEYS + 1, many = n > 4 ? 2 : BLOCKS; /* as many sums as hide the latency of one */
+	for (; b + many <= end; b += many) scores_type(a, at, b, many, u, n, dtype);
+	for (; b < end; b++) scores_type(a, at, b, 1, u, n, dtype);
 }
 
 INLINE void scores(const layer *a, const span *at, int from, int to, unit *u, int n) {
-	int b = from / KEYS, end = to / KEYS + 1;
-	if (a->k.dtype == INGOT_BF16) {
-		int many = n > 4 ? 2 : BLOCKS; /* as many sums as hide the latency of one */
-		for (; b + many <= end; b += many) scores_bf16(a, at, b, many, u, n);
-		for (; b < end; b++) scores_bf16(a, at, b, 1, u, n);
-	} else if (a->k.dtype == INGOT_Q8_0)
-		for (; b < end; b++) scores_wide(a, at, b, u, n, 1);
-	else
-		for (; b < end; b++) scores_wide(a, at, b, u, n, 0);
+	switch (a->k.dtype) {
+	case INGOT_BF16: scores_typed(a, at, from, to, u, n, INGOT_BF16); break;
+	case INGOT_Q8_0: scores_typed(a, at, from, to, u, n, INGOT_Q8_0); break;
+	default: scores_typed(a, at, from, to, u, n, INGOT_F32);
+	}
 }
 
 /* Turns a unit's scores of keys from ... to of a span into weights, 0 for the other keys
@@ -146,29 +160,37 @@ static void softmax(const layer *a, unit *u, int from, int to) {
 	u->m = m;
 }
 
-/* A row of words or floats from column d, 16 or as many as are left. */
+/* A row of n words or floats, 16 or fewer. */
 INLINE vi load_some(const uint8_t *p, int64_t n) {
 	uint32_t t[16] = {0};
-	if (n >= 16) return vi_load(p);
 	memcpy(t, p, (size_t)n * 4);
 	return vi_load(t);
 }
 
-/* 16 or fewer columns of V's row j from column d, as f32. */
-INLINE vf wide_value(const layer *a, const uint8_t *block, int64_t j, int64_t d, int q8) {
-	int64_t at = j * a->dv + d, n = a->dv - d;
-	if (!q8) return vf_bits(load_some(block + 4 * at, n));
+/* The scales of V's rows, as f32: [row][group of 32 columns] of each block that is seen. */
+typedef struct { ALIGNED float of[BLOCKS][KEYS * MAX_DIM / 32]; } value_scales;
+
+INLINE void read_scales(const layer *a, const span *at, int from, int to, value_scales *s) {
+	for (int b = from / KEYS; b <= to / KEYS; b++)
+		for (int64_t i = 0; i < KEYS * ceil_div(a->dv, 32); i += 16)
+			vf_store(s->of[b] + i, vf_load_f16((const uint16_t *)(const void *)(at->v[b] + KEYS * a->dv) + i)), fetch(at->next_v[b], KEYS * a->dv + 2 * i);
+}
+
+/* n columns of V's row j of a block from column d, 16 or fewer, as f32; of int8 with the
+ * block's scales. */
+INLINE vf wide_value(const layer *a, const uint8_t *block, int64_t j, int64_t d, int64_t n, const float *scales) {
+	int64_t at = j * a->dv + d;
+	if (!scales) return vf_bits(n == 16 ? vi_load(block + 4 * at) : load_some(block + 4 * at, n));
 	int8_t t[16] = {0};
 	const int8_t *q = (const int8_t *)block + at;
-	const uint8_t *scales = block + KEYS * a->dv;
 	if (n < 16) q = memcpy(t, q, (size_t)n);
-	return vf_mul(vf_load_i8(q), vf_set(f16_f32(load_u16(scales + (j * ceil_div(a->dv, 32) + d / 32) * 2))));
+	return vf_mul(vf_load_i8(q), vf_set(scales[j * ceil_div(a->dv, 32) + d / 32]));
 }
 
 /* acc = acc * rescale + sum of weight j times V row j, j in order from ... to, for nd
- * times 16 columns from d. In bf16 two rows lie together; of a pair that is seen in part
+ * times cols columns from d, a constant 16 but at the end. In bf16 two rows lie together; of a pair that is seen in part
  * the other row counts nothing, whatever it holds. */
-INLINE void weigh_columns(const layer *a, const span *at, int64_t d, int nd, unit *u, int n, int from, int to, uint32_t dtype) {
+INLINE void weigh_columns(const layer *a, const span *at, int64_t d, int nd, int64_t cols, unit *u, int n, int from, int to, uint32_t dtype, const value_scales *scales) {
 	vf acc[TILE][4];
 	UNROLL for (int i = 0; i < n; i++)
 		UNROLL for (int c = 0; c < nd; c++) acc[i][c] = vf_mul(vf_load(u[i].acc + d + 16 * c), vf_set(u[i].rescale));
@@ -179,14 +201,15 @@ INLINE void weigh_columns(const layer *a, const span *at, int64_t d, int nd, uni
 		if (dtype == INGOT_BF16) {
 			uint32_t seen = (j < from ? 0xffff0000u : 0xffffffffu) & (j + 1 > to ? 0x0000ffffu : 0xffffffffu);
 			UNROLL for (int c = 0; c < nd; c++) {
-				vi w = load_some(v + (row / 2 * a->dv + d + 16 * c) * 4, a->dv - d - 16 * c);
+				const uint8_t *words = v + (row / 2 * a->dv + d + 16 * c) * 4;
+				vi w = cols == 16 ? vi_load(words) : load_some(words, cols);
 				fetch(next, (row / 2 * a->dv + d + 16 * c) * 4);
 				if (seen != 0xffffffffu) w = vi_and(w, vi_set((int32_t)seen));
 				UNROLL for (int i = 0; i < n; i++) acc[i][c] = dot2(acc[i][c], w, u[i].p2[j / 2]);
 			}
 		} else
 			UNROLL for (int c = 0; c < nd; c++) {
-				vf w = wide_value(a, v, row, d + 16 * c, dtype == INGOT_Q8_0);
+				vf w = wide_value(a, v, row, d + 16 * c, cols, dtype == INGOT_Q8_0 ? scales->of[j / KEYS] : NULL);
 				fetch(next, (row * a->dv + d + 16 * c) * (dtype == INGOT_Q8_0 ? 1 : 4));
 				UNROLL for (int i = 0; i < n; i++) acc[i][c] = vf_mla(vf_set(u[i].p[j]), w, acc[i][c]);
 			}
@@ -197,11 +220,14 @@ INLINE void weigh_columns(const layer *a, const span *at, int64_t d, int nd, uni
 
 INLINE void weigh_type(const layer *a, const span *at, unit *u, int n, int from, int to, uint32_t dtype) {
 	int64_t d = 0;
+	value_scales scales;
+	if (dtype == INGOT_Q8_0) read_scales(a, at, from, to, &scales);
 	if (n > 4)
-		for (; d + 32 <= a->dv; d += 32) weigh_columns(a, at, d, 2, u, n, from, to, dtype);
+		for (; d + 32 <= a->dv; d += 32) weigh_columns(a, at, d, 2, 16, u, n, from, to, dtype, &scales);
 	else
-		for (; d + 64 <= a->dv; d += 64) weigh_columns(a, at, d, 4, u, n, from, to, dtype);
-	for (; d < a->dv; d += 16) weigh_columns(a, at, d, 1, u, n, from, to, dtype);
+		for (; d + 64 <= a->dv; d += 64) weigh_columns(a, at, d, 4, 16, u, n, from, to, dtype, &scales);
+	for (; d + 16 <= a->dv; d += 16) weigh_columns(a, at, d, 1, 16, u, n, from, to, dtype, &scales);
+	if (d < a->dv) weigh_columns(a, at, d, 1, a->dv - d, u, n, from, to, dtype, &scales);
 }
 
 INLINE void weigh(const layer *a, const span *at, unit *u, int n, int from, int to) {
