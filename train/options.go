@@ -16,6 +16,7 @@ import (
 	"github.com/ingot-llm/ingot/engine/cli"
 	"github.com/ingot-llm/ingot/engine/settings"
 	"github.com/ingot-llm/ingot/kernels"
+	"github.com/ingot-llm/ingot/quant"
 	"github.com/ingot-llm/ingot/train/loader"
 	"github.com/ingot-llm/ingot/train/optim"
 	"github.com/ingot-llm/ingot/train/param"
@@ -45,6 +46,7 @@ type runOptions struct {
 	recompute                   string
 	recomputed                  kernels.Recompute // that it names
 	balance                     float64
+	qat                         string // type that the model is to be quantized to, "" = without
 	evalEvery, validTokens      int
 	ema, skipSpikes             float64
 	matchAdamW                  bool
@@ -65,6 +67,11 @@ OUT/log.jsonl gets a line a step, and OUT/report.html at the end, however it com
 the curves, samples and settings on one page; --dashboard shows them as the run goes,
 ingot train dashboard OUT at any time, and TensorBoard, from OUT/tensorboard. OUT/model
 is, at the end, a Hugging Face model directory that ingot serve and transformers load.
+
+With --qat Q4_0 the model learns to make do with weights rounded to that type
+(quantization-aware training): ingot quantize OUT/model FILE Q4_0 then writes just the
+weights that it was trained with. It goes best at the end: sft of a trained model.
+
 Every flag is also a setting of the YAML file --config and an environment variable
 INGOT_NAME.`
 
@@ -80,6 +87,7 @@ func (o *runOptions) flags(f *pflag.FlagSet, d runDefaults) {
 	f.StringSliceVar(&o.data, "data", nil, "`folder` of token shards, with =weight if it is one of several")
 	f.StringVar(&o.out, "out", "", "`folder` for the run")
 	f.StringVar(&o.precision, "precision", "bf16", "of products: bf16 or f32; masters and sums are always f32")
+	f.StringVar(&o.qat, "qat", "", "`type`, such as Q4_0, as which ingot quantize is to store the model: train with weights rounded to it")
 	f.StringVar(&o.table, "table", "auto", "kernel `table`")
 	f.IntVar(&o.threads, "threads", 0, "of the kernels (0: one for each processor)")
 	f.IntVar(&o.context, "context", 0, "tokens of a sequence (0: the model's, at most 1024)")
@@ -117,6 +125,9 @@ func (o *runOptions) check() (err error) {
 	if o.recomputed, err = kernels.ParseRecompute(o.recompute); err != nil {
 		return cli.Usagef("--recompute: %w", err)
 	}
+	if err := o.checkQAT(); err != nil {
+		return err
+	}
 	_, err = param.ParsePrecision(o.precision)
 	switch {
 	case o.preset != "" && o.tokenizer == "" || o.preset == "" && o.model == "" || len(o.data) == 0 || o.out == "":
@@ -139,6 +150,22 @@ func (o *runOptions) check() (err error) {
 		return cli.Usagef("--eval-every is %d and --valid-tokens %d: want at least 0 and at least 2", o.evalEvery, o.validTokens)
 	case err != nil:
 		return cli.Usagef("--precision: %w", err)
+	}
+	return nil
+}
+
+func (o *runOptions) checkQAT() error {
+	if o.qat == "" {
+		return nil
+	}
+	mix, err := quant.ParseMix(o.qat)
+	switch {
+	case err != nil:
+		return cli.Usagef("--qat: %w", err)
+	case mix.Base.BlockElems() == 1:
+		return cli.Usagef("--qat is %s, which rounds to no grid: want a quantized type such as Q4_0", o.qat)
+	case o.lora.Rank > 0 || o.ema > 0:
+		return cli.Usagef("--qat rounds the weights that are trained: it goes with neither --lora-rank nor --ema")
 	}
 	return nil
 }

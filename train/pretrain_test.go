@@ -185,7 +185,7 @@ func TestResumeBits(t *testing.T) {
 
 // variedArgs is pretrainArgs with what else has a state, by the seed.
 func variedArgs(data, tokenizer, out string, seed, steps int) []string {
-	more := [][]string{{"--optimizer", "adamw"}, {"--ema", "0.99"}, {"--optimizer", "sgd", "--lr", "0.05", "--ema", "0.9"}}
+	more := [][]string{{"--optimizer", "adamw", "--qat", "Q4_0"}, {"--ema", "0.99"}, {"--optimizer", "sgd", "--lr", "0.05", "--ema", "0.9"}}
 	return append(pretrainArgs(data, tokenizer, out, seed, steps), more[seed%len(more)]...)
 }
 

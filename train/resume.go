@@ -59,6 +59,9 @@ func (r *run) settings() string {
 	if r.neftune > 0 {
 		some += fmt.Sprint(" neftune ", r.neftune)
 	}
+	if r.qat != "" {
+		some += fmt.Sprint(" qat ", r.qat)
+	}
 	return fmt.Sprint(some, r.ema, r.skipSpikes, r.matchAdamW, r.preset, r.shape, r.model, r.whole, r.runOptions.precision, r.context, r.batchTokens, r.micro, r.steps, r.rate, r.runOptions.optimizer, r.muonRate, r.runOptions.decay,
 		r.clip, r.beta1, r.beta2, r.Trainer.schedule, r.seed, r.balance, r.data)
 }
@@ -91,6 +94,9 @@ func (r *run) resumeLatest() (err error) {
 	r.step = m.Step
 	r.optim.SetSteps(p.OptimizerSteps)
 	r.set.Round()
+	if err := r.set.Snap(); err != nil {
+		return err
+	}
 	r.log.Info("going on", "step", m.Step, "of", r.steps)
 	return r.loader.Resume(p.Loader)
 }

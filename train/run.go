@@ -62,6 +62,9 @@ func openRun(cmd *cobra.Command, o runOptions) (_ *run, err error) {
 	if err := r.openData(); err != nil {
 		return nil, err
 	}
+	if err := r.snap(); err != nil {
+		return nil, err
+	}
 	return r, r.openTrainer(cmd)
 }
 
@@ -128,6 +131,15 @@ func (r *run) newModel(precision param.Precision) error {
 	r.set.Init(r.seed)
 	r.network = wholly(r.set)
 	return nil
+}
+
+// snap makes the model compute with weights rounded to the type of --qat.
+func (r *run) snap() error {
+	if r.qat == "" {
+		return nil
+	}
+	mix, _ := quant.ParseMix(r.qat) // checked
+	return r.set.SnapTo(convert.Types(r.set, mix, false))
 }
 
 // newAdapter makes the adapter that is trained over the base as it lies.
@@ -362,6 +374,9 @@ func (r *run) export(ctx context.Context) (string, error) {
 	}
 	if r.adapter != nil {
 		return fmt.Sprintf("%s is ready: ingot serve --model %s --lora %s\n", dir, r.model, dir), lora.Write(dir, r.adapter.snapshot(), r.model)
+	}
+	if r.qat != "" { // the masters, since rounding them again gives what training saw
+		return fmt.Sprintf("%s is ready: ingot quantize %s %s.gguf %s\n", dir, dir, dir, r.qat), convert.ToHF(ctx, r.set.Masters(), dir, convert.HFOptions{Type: "F32"})
 	}
 	return fmt.Sprintf("%s is ready: ingot serve --model %s\n", dir, dir), convert.ToHF(ctx, r.set, dir, convert.HFOptions{Type: strings.ToUpper(r.precision)})
 }

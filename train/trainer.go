@@ -78,7 +78,7 @@ func (t *Trainer) Step() (r StepResult, err error) {
 	if t.average != nil {
 		t.average.Follow(t.optim.Steps())
 	}
-	return r, nil
+	return r, t.set.Snap()
 }
 
 // skip leaves the parameters as they are.

@@ -86,8 +86,7 @@ func planGGUF(src quant.Source, opt Options) (plan, error) {
 	arch := p.meta.String("general.architecture", "")
 	permute := p.meta.String(hf.LayoutKey, "") == hf.LayoutHalf && hf.Permuted(arch)
 	p.meta.Delete(hf.LayoutKey)
-	facts := mixFacts(src)
-	facts.Importance = opt.Importance != nil
+	typeOf := Types(src, opt.Mix, opt.Importance != nil)
 	for _, t := range src.Infos() {
 		j := job{out: t}
 		if permute {
@@ -97,8 +96,7 @@ func planGGUF(src quant.Source, opt Options) (plan, error) {
 			return p, fmt.Errorf("tensor %q has %d rows, which are no %d heads of even size", t.Name, t.Shape[0], j.heads)
 		}
 		if opt.Mix.Name != "" {
-			facts.Name, facts.Shape = t.Name, t.Shape
-			j.out.DType = opt.Mix.TypeFor(facts)
+			j.out.DType = typeOf(t)
 		}
 		if err := allowed(t, j.out.DType, opt); err != nil {
 			return p, err
@@ -108,6 +106,17 @@ func planGGUF(src quant.Source, opt Options) (plan, error) {
 	p.describe(opt)
 	p.split(opt.SplitBytes)
 	return p, nil
+}
+
+// Types returns what type a mix gives each tensor of a model, with importance weights or
+// without.
+func Types(src quant.Source, mix quant.Mix, importance bool) func(t quant.Tensor) quant.DType {
+	facts := mixFacts(src)
+	facts.Importance = importance
+	return func(t quant.Tensor) quant.DType {
+		facts.Name, facts.Shape = t.Name, t.Shape
+		return mix.TypeFor(facts)
+	}
 }
 
 // mixFacts returns what a mix decides by, but for the tensor itself.

@@ -65,7 +65,7 @@ func (p *Param) Rounded() []uint16 {
 	return words(p.Compute.Data)
 }
 
-// Round makes Compute follow a Master that was changed.
+// Round makes a Compute in bf16 follow a Master that was changed.
 func (p *Param) Round() {
 	if to := p.Rounded(); to != nil {
 		quant.F32sToBF16s(to, p.Master)

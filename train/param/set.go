@@ -18,6 +18,9 @@ type Set struct {
 	byName map[string]*Param
 	grads  []float32 // all gradients, zeros between them
 	bufs   []*kernels.Buf
+	copies *kernels.Buf // of bf16
+
+	precision Precision
 }
 
 // New returns parameters of zero for a model with the tensors of infos, whose types do
@@ -76,7 +79,7 @@ func (p *Param) load(src quant.Source) error {
 const align = 32
 
 func build(meta *quant.Meta, infos []quant.Tensor, precision Precision, frozen func(string) bool) (*Set, error) {
-	s := &Set{meta: meta, byName: map[string]*Param{}}
+	s := &Set{meta: meta, byName: map[string]*Param{}, precision: precision}
 	all, matrices := 0, 0
 	for _, t := range infos {
 		if s.byName[t.Name] != nil {
@@ -104,6 +107,7 @@ func build(meta *quant.Meta, infos []quant.Tensor, precision Precision, frozen f
 	if err != nil {
 		return nil, closing(s, err)
 	}
+	s.copies = s.bufs[len(s.bufs)-1]
 	s.grads = floats(grads)
 	s.share(floats(masters), rounded, precision, frozen)
 	return s, nil
@@ -156,15 +160,8 @@ func (s *Set) Gradient(name string) []float32 {
 	return nil
 }
 
-// Precision returns what matrices are computed in.
-func (s *Set) Precision() Precision {
-	for _, p := range s.params {
-		if p.Rounded() != nil {
-			return BF16
-		}
-	}
-	return F32
-}
+// Precision returns what matrices are computed in, unless SnapTo has chosen their types.
+func (s *Set) Precision() Precision { return s.precision }
 
 // Gradients returns the memory of all gradients together, in the order of Params, with
 // zeros between them.
@@ -182,7 +179,7 @@ func (s *Set) Trainable() int {
 	return n
 }
 
-// Round makes every Compute follow a Master that was changed.
+// Round makes every Compute in bf16 follow a Master that was changed; see Snap.
 func (s *Set) Round() {
 	for _, p := range s.params {
 		p.Round()
