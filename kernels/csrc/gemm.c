@@ -70,12 +70,26 @@ static void edge_panel(const uint8_t *a, int64_t a_stride, int64_t steps, const 
 	for (int64_t r = 0; r < m; r++) memcpy(sums_at(c, r, 0).to, w->edge[r], (size_t)n * 4);
 }
 
-/* Up to BLOCK rows of A, which stay in the second cache, by the panels of wide columns. */
-static void block(const uint8_t *a, int64_t a_stride, int64_t steps, sums c, int64_t m, int64_t wide, work *w) {
+#define PART (4 * MR) /* rows of a block between which others are asked for */
+
+/* Asks for rows of A that are read soon: they come while others are multiplied. */
+static void ask_rows(const uint8_t *a, int64_t a_stride, int64_t bytes, int64_t rows) {
+	for (int64_t r = 0; r < rows; r++)
+		for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(a + r * a_stride + i, 0, 2);
+}
+
+/* Up to BLOCK rows of A, which stay in the second cache, by the panels of wide columns;
+ * meanwhile the rows of the next block come, as many as next. */
+static void block(const uint8_t *a, int64_t a_stride, int64_t steps, sums c, int64_t m, int64_t next, int64_t wide, work *w) {
+	int64_t parts = ceil_div(wide, PANEL) * ceil_div(m, PART), some = ceil_div(next, parts), asked = 0;
 	for (int64_t n = 0; n < wide; n += PANEL) {
 		int64_t cols = min64(PANEL, wide - n);
-		if (cols % 16) edge_panel(a, a_stride, steps, w->panel[n / PANEL], sums_at(c, 0, n), m, cols, w);
-		else gemm_panel(a, a_stride, w->panel[n / PANEL], steps, sums_at(c, 0, n), m, (int)(cols / 16));
+		for (int64_t r = 0; r < m; r += PART, asked += some) {
+			const uint8_t *rows = a + r * a_stride;
+			if (asked < next) ask_rows(a + (m + asked) * a_stride, a_stride, steps * 4, min64(some, next - asked));
+			if (cols % 16) edge_panel(rows, a_stride, steps, w->panel[n / PANEL], sums_at(c, r, n), min64(PART, m - r), cols, w);
+			else gemm_panel(rows, a_stride, w->panel[n / PANEL], steps, sums_at(c, r, n), min64(PART, m - r), (int)(cols / 16));
+		}
 	}
 }
 
@@ -103,8 +117,10 @@ void NAME(gemm_f32)(const gemm *g, void *scratch) {
 		for (int64_t k0 = 0; k0 < g->k; k0 += CHUNK_K) {
 			int64_t k1 = min64(g->k, k0 + CHUNK_K);
 			fill(&g->b, k0, k1, n0, wide, w);
-			for (int64_t m0 = g->m0; m0 < g->m1; m0 += BLOCK)
-				block(g->a + m0 * g->a_stride + k0 / STEP * 4, g->a_stride, ceil_div(k1 - k0, STEP), sums_at(c_of(g, !k0), m0, n0), min64(BLOCK, g->m1 - m0), wide, w);
+			for (int64_t m0 = g->m0; m0 < g->m1; m0 += BLOCK) {
+				int64_t rows = min64(BLOCK, g->m1 - m0), next = min64(BLOCK, g->m1 - m0 - rows);
+				block(g->a + m0 * g->a_stride + k0 / STEP * 4, g->a_stride, ceil_div(k1 - k0, STEP), sums_at(c_of(g, !k0), m0, n0), rows, next, wide, w);
+			}
 		}
 	}
 }

@@ -95,7 +95,7 @@ static void pack_cols_f32(const squares *s, int exact) {
 #if defined(GRAD_BF16)
 #define RUN 1024 /* columns of a row that are read in one go */
 
-typedef struct { uint8_t at[SIDE][RUN * 2]; } rounded_rows;
+typedef struct { ALIGNED uint8_t at[SIDE][RUN * 2 + 64]; } rounded_rows;
 
 /* n columns of a row, rounded, to the next multiple of 32. */
 static void round_row(uint16_t *y, const float *x, int64_t n) {
@@ -106,23 +106,41 @@ static void round_row(uint16_t *y, const float *x, int64_t n) {
 	_mm512_storeu_si512(y + i, (__m512i)_mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps(high, x + i + 16), _mm512_maskz_loadu_ps(low, x + i)));
 }
 
+#define LARGE (16 << 20) /* bytes of packed rows that no cache holds until they are read */
+
+/* A line of 64 bytes, past the caches or not. */
+static inline void store_line(uint8_t *to, __m512i v, int past) {
+	if (past) _mm512_stream_si512((void *)to, v);
+	else _mm512_storeu_si512(to, v);
+}
+
 /* n columns from c0 of rounded rows, in columns. */
-static void pack_cols(const squares *s, const uint8_t *rows, int64_t stride, int64_t c0, int64_t n) {
+static void pack_cols(const squares *s, const uint8_t *rows, int64_t stride, int64_t c0, int64_t n, int past) {
 	for (int64_t i = 0; i < n; i += 16) {
 		__m512i column[16];
 		columns_of(rows, stride, min64(SIDE, s->x.n - s->r0), i, column);
-		for (int64_t k = 0; k < min64(16, n - i); k++) _mm512_storeu_si512(s->cols + (c0 + i + k) * s->cols_stride, column[k]);
+		for (int64_t k = 0; k < min64(16, n - i); k++) store_line(s->cols + (c0 + i + k) * s->cols_stride, column[k], past);
 	}
+}
+
+static void stream_row(uint8_t *to, const uint8_t *from, int64_t bytes) {
+	for (int64_t i = 0; i < bytes; i += 64) store_line(to + i, _mm512_loadu_si512(from + i), 1);
 }
 
 /* Rows first, and columns from these while they are in the cache. */
 static void pack_bf16(const squares *s, rounded_rows *own) {
+	int64_t rows_n = min64(SIDE, s->x.n - s->r0);
+	int past = s->x.n * s->x.cols * 2 >= LARGE, apart = past || !s->rows;
 	for (int64_t c0 = 0; c0 < s->x.cols; c0 += RUN) {
-		int64_t n = min64(RUN, s->x.cols - c0), stride = s->rows ? s->rows_stride : (int64_t)sizeof own->at[0];
-		uint8_t *rows = s->rows ? s->rows + 2 * c0 : own->at[0];
-		for (int64_t r = 0; r < min64(SIDE, s->x.n - s->r0); r++) round_row((uint16_t *)(void *)(rows + r * stride), row_f32(s->x, s->r0 + r) + c0, n);
-		if (s->cols) pack_cols(s, rows, stride, c0, n);
+		int64_t n = min64(RUN, s->x.cols - c0), stride = apart ? (int64_t)sizeof own->at[0] : s->rows_stride;
+		uint8_t *rows = apart ? own->at[0] : s->rows + 2 * c0;
+		for (int64_t r = 0; r < rows_n; r++) {
+			round_row((uint16_t *)(void *)(rows + r * stride), row_f32(s->x, s->r0 + r) + c0, n);
+			if (past && s->rows) stream_row(s->rows + r * s->rows_stride + 2 * c0, rows + r * stride, ceil_div(n, 32) * 64);
+		}
+		if (s->cols) pack_cols(s, rows, stride, c0, n, past);
 	}
+	if (past) _mm_sfence();
 }
 #endif
 
