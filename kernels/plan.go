@@ -47,12 +47,34 @@ func (p *Program) Plan(l Limits, t *Table) *Plan {
 			plan.Offsets[v] = plan.lives[h].offset + p.viewOffset(o)
 		case h >= 0:
 			plan.Offsets[v] = plan.lives[h].offset
-		case o.Kind == KeyCache || o.Kind == ValueCache:
-			plan.Offsets[v] = plan.CacheBytes
-			plan.CacheBytes += align(l.Blocks * p.stride(o))
 		}
 	}
+	p.placeCaches(l, plan)
 	return plan
+}
+
+// placeCaches lays out the caches. A batch of a program with a loss begins all of its
+// sequences, so that layers which are done share their cache's memory with the next ones.
+func (p *Program) placeCaches(l Limits, plan *Plan) {
+	first, last := p.firstUses(), p.lastUses()
+	var caches Plan
+	var values []int
+	for v := range p.Operands {
+		o := &p.Operands[v]
+		if o.Kind != KeyCache && o.Kind != ValueCache {
+			continue
+		}
+		a := life{first: 0, last: len(p.Instrs), bytes: align(l.Blocks * p.stride(o))}
+		if p.classes() > 0 {
+			a.first, a.last = first[v], last[v]
+		}
+		caches.lives, values = append(caches.lives, a), append(values, v)
+	}
+	caches.place()
+	for i, v := range values {
+		plan.Offsets[v] = caches.lives[i].offset
+	}
+	plan.CacheBytes = caches.ArenaBytes
 }
 
 // viewOffset returns where a view begins in its base.
@@ -82,6 +104,19 @@ func (p *Program) lastUses() []int {
 	}
 	last[p.Output] = len(p.Instrs)
 	return last
+}
+
+// firstUses returns, by operand, the first instruction that reads or writes it.
+func (p *Program) firstUses() []int {
+	first := make([]int, len(p.Operands))
+	for i := len(p.Instrs) - 1; i >= 0; i-- {
+		for _, v := range slices.Concat(p.Instrs[i].In[:], p.Instrs[i].Out[:]) {
+			if v >= 0 {
+				first[p.root(Value(v))] = i
+			}
+		}
+	}
+	return first
 }
 
 // homes walks the program, gives every activation a life (or the one of the input in

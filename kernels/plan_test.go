@@ -202,3 +202,25 @@ func TestCacheBytesAreKnownBeforehand(t *testing.T) {
 		}
 	}
 }
+
+// TestTrainingCaches: layers of a program that trains share one cache's memory, unless
+// attention comes a second time and reads what its layer's cache held.
+func TestTrainingCaches(t *testing.T) {
+	for recompute, layers := range map[Recompute]int{RecomputeNone: 1, RecomputeBlock: 2} {
+		random := rand.New(rand.NewPCG(5, 6))
+		table := randomF32(random, 64, 32)
+		grad := make([]float32, table.Elems())
+		b := NewBuilder(ActBF16, KVF32)
+		b.Train(Training{LogitRows: 8, Gradient: func(Tensor) []float32 { return grad }, Recompute: recompute})
+		x := b.Embed(table, 1)
+		for layer := range 2 {
+			b.Layer()
+			x = b.Attention(layer, x, x, x, AttentionArgs{Heads: 4, KVHeads: 4, KDim: 8, VDim: 8, Scale: 1})
+		}
+		b.Output(b.Loss(b.Rows(x), func(h Value) Value { return b.Linear(h, table, Tensor{}) }))
+		p := b.Program()
+		if got, want := p.Plan(Limits{Tokens: 8, LogitRows: 8, Seqs: 8, Blocks: 8}, Reference).CacheBytes, layers*8*p.BlockBytes()/2; got != want {
+			t.Errorf("recomputing %v, the caches take %d bytes, want %d", recompute, got, want)
+		}
+	}
+}
