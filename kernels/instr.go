@@ -31,18 +31,36 @@ const (
 
 // windowRows is how many rows of logits the loss takes at a time, so that all of them
 // never lie in memory together: W is read once per window, so that it should not be few.
-const windowRows = 512
+// A half window has half as many.
+const (
+	windowRows = 512
+	halfWindow = Per(1 << 7)
+)
 
-// window returns the Per of rows i*windowRows ... of p's, up to windowRows of them.
-func (p Per) window(i int) Per { return p | Per(i+1)<<8 }
+// window returns the Per of rows i*n ... of p's, up to n of them, where n is the rows of
+// a window, or of a half one.
+func (p Per) window(i int, half bool) Per {
+	if half {
+		p |= halfWindow
+	}
+	return p | Per(i+1)<<8
+}
 
 // split returns what p counts, and which window of it: -1 for all rows.
-func (p Per) split() (unit Per, window int) { return p & 0xff, int(p>>8) - 1 }
+func (p Per) split() (unit Per, window int) { return p & (halfWindow - 1), int(p>>8) - 1 }
+
+// windowRows returns the rows of p's window.
+func (p Per) windowRows() int {
+	if p&halfWindow != 0 {
+		return windowRows / 2
+	}
+	return windowRows
+}
 
 // of returns how many of n units p counts.
 func (p Per) of(n int) int {
 	if _, w := p.split(); w >= 0 {
-		return min(max(n-w*windowRows, 0), windowRows)
+		return min(max(n-w*p.windowRows(), 0), p.windowRows())
 	}
 	return n
 }

@@ -39,7 +39,7 @@ func crossEntropy(dx, x []float32, target int) float32 {
 // h [R, D], and the gradients of all trainable weights. It returns the loss [R, 1], the
 // output of a program that trains; the gradient is that of the sum over the rows. logits
 // is called once per window of rows and returns their logits: all of them never lie in
-// memory.
+// memory. Windows are half as long where things are recomputed, to take less.
 func (b *Builder) Loss(h Value, logits func(h Value) Value) Value {
 	g, head := b.grads, len(b.p.Instrs)
 	o := *b.at(h)
@@ -47,12 +47,14 @@ func (b *Builder) Loss(h Value, logits func(h Value) Value) Value {
 	loss := b.add(Operand{Kind: Activation, Per: o.Per, Rows: 1, Cols: 1})
 	dh := b.like(h, o.Cols)
 	g.mark(0, head)
-	for i := range (g.LogitRows + windowRows - 1) / windowRows {
+	half := g.Recompute != RecomputeNone
+	rows := o.Per.window(0, half).windowRows()
+	for i := range (g.LogitRows + rows - 1) / rows {
 		from := len(b.p.Instrs)
-		part := b.window(h, i)
+		part := b.window(h, i, half)
 		y := logits(part)
-		g.crossEntropy(y, b.window(loss, i), i*windowRows)
-		g.windowGradient(part, b.window(dh, i), from)
+		g.crossEntropy(y, b.window(loss, i, half), i*rows)
+		g.windowGradient(part, b.window(dh, i, half), from)
 	}
 	if g.needs(int32(h)) {
 		g.set(int32(h), dh)
@@ -100,10 +102,10 @@ func (g *gradients) crossEntropy(y, loss Value, first int) {
 	g.set(int32(y), dy)
 }
 
-// window returns rows i*windowRows ... of x as a view.
-func (b *Builder) window(x Value, i int) Value {
+// window returns x's window i as a view.
+func (b *Builder) window(x Value, i int, half bool) Value {
 	o := *b.at(x)
-	return b.add(Operand{Kind: View, DType: o.DType, Per: o.Per.window(i), Rows: o.Rows, Cols: o.Cols, Base: x})
+	return b.add(Operand{Kind: View, DType: o.DType, Per: o.Per.window(i, half), Rows: o.Rows, Cols: o.Cols, Base: x})
 }
 
 // classes returns the number of classes that the program's losses choose from, 0

@@ -80,7 +80,7 @@ func (p *Program) placeCaches(l Limits, plan *Plan) {
 // viewOffset returns where a view begins in its base.
 func (p *Program) viewOffset(o *Operand) int {
 	_, window := o.Per.split()
-	return 4*o.From + max(window, 0)*windowRows*p.stride(o)
+	return 4*o.From + max(window, 0)*o.Per.windowRows()*p.stride(o)
 }
 
 // root returns the operand whose memory v lies in.

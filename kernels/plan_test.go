@@ -206,7 +206,7 @@ func TestCacheBytesAreKnownBeforehand(t *testing.T) {
 // TestTrainingCaches: layers of a program that trains share one cache's memory, unless
 // attention comes a second time and reads what its layer's cache held.
 func TestTrainingCaches(t *testing.T) {
-	for recompute, layers := range map[Recompute]int{RecomputeNone: 1, RecomputeBlock: 2} {
+	for recompute, layers := range map[Recompute]int{RecomputeNone: 1, RecomputeLight: 1, RecomputeBlock: 2} {
 		random := rand.New(rand.NewPCG(5, 6))
 		table := randomF32(random, 64, 32)
 		grad := make([]float32, table.Elems())

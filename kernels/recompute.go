@@ -13,6 +13,9 @@ type Recompute uint8
 const (
 	// RecomputeNone keeps all that the gradient reads.
 	RecomputeNone Recompute = iota
+	// RecomputeLight keeps no norms, no activation functions and no packed activations: all
+	// that comes again without a product.
+	RecomputeLight
 	// RecomputeFFN keeps no norms, no packed activations and nothing wider than the
 	// residual stream, which are the feed-forward's inner values: two of three products of a
 	// gated one come again, for half of the memory.
@@ -21,10 +24,10 @@ const (
 	RecomputeBlock
 )
 
-var recomputeNames = [...]string{"none", "ffn", "block"}
+var recomputeNames = [...]string{"none", "light", "ffn", "block"}
 
 // RecomputeUsage explains the command line's --recompute.
-const RecomputeUsage = "what is computed again for the gradient, for less memory: none, ffn (norms and the feed-forward's inner values) or block (all but a layer's input)"
+const RecomputeUsage = "what is computed again for the gradient, for less memory: none, light (norms, activation functions, packed activations), ffn (norms and the feed-forward's inner values) or block (all but a layer's input)"
 
 // String returns the name of the command line's --recompute.
 func (r Recompute) String() string { return recomputeNames[r] }
@@ -34,7 +37,7 @@ func ParseRecompute(name string) (Recompute, error) {
 	if i := slices.Index(recomputeNames[:], name); i >= 0 {
 		return Recompute(i), nil
 	}
-	return 0, fmt.Errorf("%q is none of none, ffn and block", name)
+	return 0, fmt.Errorf("%q is none of none, light, ffn and block", name)
 }
 
 // layer appends the gradients of instructions from ... to-1, and before them once more
@@ -106,6 +109,9 @@ func (g *gradients) kept(in *Instr, v int32) bool {
 		return false
 	}
 	cheap := in.Op == opRMSNorm.code || in.Op == opLayerNorm.code || in.Op == opPack.code
+	if g.Recompute == RecomputeLight {
+		return !cheap && in.Op != opAct.code && in.Op != opGLU.code
+	}
 	o := g.at(Value(v))
 	return !cheap && o.Rows*o.Cols <= g.stream
 }

@@ -332,7 +332,7 @@ func (m *trainee) conform(t *testing.T, table, threaded *Table, b Batch, d quant
 			t.Errorf("%s in %v: the gradient of %s is off by %.2g of its norm", m.name, d, name, off)
 		}
 	}
-	for _, r := range []Recompute{RecomputeFFN, RecomputeBlock} {
+	for _, r := range []Recompute{RecomputeLight, RecomputeFFN, RecomputeBlock} {
 		_, again := m.run(t, table, b, Training{Balance: 0.1, Recompute: r})
 		for i := range grads {
 			if !sameAll(grads[i], again[i]) {

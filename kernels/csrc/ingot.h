@@ -29,8 +29,9 @@ enum {
 #define INGOT_WINDOW_ROWS 512 /* of a loss's logits that lie in memory at a time */
 
 /* What an operand's row count is proportional to. With w + 1 in the bits from 8 on it is
- * window w of the units: INGOT_WINDOW_ROWS from row w * INGOT_WINDOW_ROWS, as far as they go. */
-enum { INGOT_FIXED = 0, INGOT_PER_TOKEN = 1, INGOT_PER_LOGIT = 2, INGOT_PER_SEQ = 3 };
+ * window w of the units: n from row w * n, as far as they go, where n is INGOT_WINDOW_ROWS,
+ * half of that with INGOT_HALF_WINDOW. */
+enum { INGOT_FIXED = 0, INGOT_PER_TOKEN = 1, INGOT_PER_LOGIT = 2, INGOT_PER_SEQ = 3, INGOT_HALF_WINDOW = 128 };
 
 enum {
 	INGOT_OP_EMBED = 0, INGOT_OP_ROWS, INGOT_OP_RMSNORM, INGOT_OP_LAYERNORM,

@@ -89,15 +89,15 @@ typedef struct {
 } view;
 
 static inline int64_t units(const ctx *c, uint32_t per) {
-	int64_t n = 1, window = per >> 8;
-	switch (per & 0xff) {
+	int64_t n = 1, window = per >> 8, rows = per & INGOT_HALF_WINDOW ? INGOT_WINDOW_ROWS / 2 : INGOT_WINDOW_ROWS;
+	switch (per & (INGOT_HALF_WINDOW - 1)) {
 	case INGOT_PER_TOKEN: n = c->batch->tokens_n; break;
 	case INGOT_PER_LOGIT: n = c->batch->logits_n; break;
 	case INGOT_PER_SEQ: n = c->batch->seqs_n; break;
 	}
 	if (!window) return n;
-	n -= (window - 1) * INGOT_WINDOW_ROWS;
-	return n < 0 ? 0 : n > INGOT_WINDOW_ROWS ? INGOT_WINDOW_ROWS : n;
+	n -= (window - 1) * rows;
+	return n < 0 ? 0 : n > rows ? rows : n;
 }
 
 static inline view view_of(const ctx *c, int32_t index) {
