@@ -88,7 +88,7 @@ func TestDamage(t *testing.T) {
 		t.Errorf("%d damaged, losses at %v", r.Damaged, r.Curve("loss").Steps)
 	}
 	r = read(`{"step":3,"loss":0,"grad_norm":0,"skipped":true,"tok_s":9}` + "\n")
-	if r.Curve("loss") != nil || len(r.Marks) != 1 || r.Marks[0] != (Mark{3, "skipped"}) || r.Curve("tok_s").Last() != 9 {
+	if r.Curve("loss") != nil || len(r.Marks) != 1 || r.Marks[0] != (Mark{Step: 3, Name: "skipped"}) || r.Curve("tok_s").Last() != 9 {
 		t.Errorf("a skipped step: %+v", r)
 	}
 }
@@ -164,7 +164,7 @@ func TestSmooth(t *testing.T) {
 // made is a log with everything in it.
 func made() string {
 	return begin(0, 200) + steps(1, 90, 2) + evaluationLine(50, "a <script>alert(1)</script> text") + begin(80, 200) + steps(81, 200, 2) +
-		`{"step":100,"skipped":true,"loss":0}` + "\n{torn\n" + `{"step":200,"valid_loss":3.5,"reward_margin":-0.25,"sample":"the end"}` + "\n"
+		`{"step":100,"skipped":true,"reason":"its loss is <high>","loss":0}` + "\n{torn\n" + `{"step":200,"valid_loss":3.5,"reward_margin":-0.25,"sample":"the end"}` + "\n"
 }
 
 // TestReport: the page holds figures, samples, settings and events, escapes what models
@@ -184,7 +184,7 @@ func TestReport(t *testing.T) {
 	}
 	page := string(text)
 	for _, want := range []string{"200 of 200", "done", "Training loss", "Validation, bits per byte", "Learning rate", "Norm of the gradient", "MFU", "reward margin",
-		"a &lt;script&gt;alert", "the end", "1.28 M", "&lt;b&gt;Once", "skipped: step 100", "went on from step 80", "1 lines of the log are damaged", "prefers-color-scheme: dark", "step 200: 3.5", `<span class="key c0 dashed"></span>validation`, `<progress max="200" value="200"`} {
+		"a &lt;script&gt;alert", "the end", "1.28 M", "&lt;b&gt;Once", "skipped: step 100; the last one because its loss is &lt;high&gt;", "step 100: skipped, because its loss is &lt;high&gt;", "went on from step 80", "1 lines of the log are damaged", "prefers-color-scheme: dark", "step 200: 3.5", `<span class="key c0 dashed"></span>validation`, `<progress max="200" value="200"`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q", want)
 		}

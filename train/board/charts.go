@@ -174,7 +174,7 @@ func (r *Run) place(step int, x string) float64 {
 // marks shows what happened in a run, and where a process went on with it.
 func (r *Run) marks(x string) (all []chart.Mark) {
 	for _, m := range r.Marks {
-		all = append(all, chart.Mark{X: r.place(m.Step, x), Text: fmt.Sprintf("step %d: %s", m.Step, m.Name)})
+		all = append(all, chart.Mark{X: r.place(m.Step, x), Text: fmt.Sprintf("step %d: %s", m.Step, m.because())})
 	}
 	for _, s := range r.Starts {
 		if s.From > 0 {
@@ -182,6 +182,14 @@ func (r *Run) marks(x string) (all []chart.Mark) {
 		}
 	}
 	return all[:min(len(all), maxMarks)]
+}
+
+// because is what happened, and why.
+func (m Mark) because() string {
+	if m.Reason == "" {
+		return m.Name
+	}
+	return m.Name + ", because " + m.Reason
 }
 
 // maxMarks is how many marks a chart has: a run that skips all its steps has too many.

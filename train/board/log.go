@@ -44,8 +44,9 @@ type Sample struct {
 
 // Mark is something that happened at a step, named by its field in the log: "skipped".
 type Mark struct {
-	Step int
-	Name string
+	Step   int
+	Name   string
+	Reason string // "" if the log gives none
 }
 
 // Run is what a log tells. A step that comes again, after a process went on from an older
@@ -117,12 +118,13 @@ func (r *Run) add(line []byte) bool {
 		delete(fields, "loss")
 		delete(fields, "grad_norm")
 	}
+	reason, _ := fields["reason"].(string)
 	for name, value := range fields {
 		switch v := value.(type) {
 		case float64:
 			r.figure(name, step, v)
 		case bool:
-			r.mark(name, step, v)
+			r.mark(Mark{step, name, reason}, v)
 		case string:
 			r.sample(name, step, v)
 		}
@@ -191,9 +193,9 @@ func (r *Run) elapsed(total, seconds float64) float64 {
 	return total + since
 }
 
-func (r *Run) mark(name string, step int, happened bool) {
-	r.Marks = cut(r.Marks, step, func(m Mark) int { return m.Step })
-	if m := (Mark{step, name}); happened && !slices.Contains(r.Marks, m) {
+func (r *Run) mark(m Mark, happened bool) {
+	r.Marks = cut(r.Marks, m.Step, func(m Mark) int { return m.Step })
+	if happened && !slices.Contains(r.Marks, m) {
 		r.Marks = append(r.Marks, m)
 	}
 }

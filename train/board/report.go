@@ -82,15 +82,18 @@ func happened(runs []Named) (all []events) {
 }
 
 func (r *Run) events() (all []string) {
-	steps := map[string][]string{}
+	steps, last := map[string][]string{}, map[string]Mark{}
 	for _, m := range r.Marks {
-		steps[m.Name] = append(steps[m.Name], fmt.Sprint(m.Step))
+		steps[m.Name], last[m.Name] = append(steps[m.Name], fmt.Sprint(m.Step)), m
 	}
 	for _, name := range slices.Sorted(maps.Keys(steps)) {
 		at := steps[name]
 		text := strings.Join(at[:min(len(at), maxListed)], ", ")
 		if len(at) > maxListed {
 			text += fmt.Sprintf(" and %d more", len(at)-maxListed)
+		}
+		if why := last[name].Reason; why != "" {
+			text += "; the last one because " + why
 		}
 		all = append(all, name+": step "+text)
 	}
