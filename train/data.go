@@ -3,7 +3,6 @@ package train
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -28,6 +27,8 @@ type dataOptions struct {
 	memory                             float64 // GiB of what dedup remembers
 	minChars, maxChars                 int
 	filters, tasks                     []string
+	shard                              string  // of the files
+	job                                dataJob // that it names
 }
 
 func dataCommand() *cobra.Command {
@@ -77,12 +78,18 @@ chat template that comes with the tokenizer, and only what the assistant says is
 learned: data for ingot train sft. Records and rows may have the last two forms; nested
 columns are refused.
 
+--shard 2/8 does every eighth file from the second on: eight jobs of a job array, each
+with its number, do all files, in any order or at once, and their shards lie side by side
+in OUT. Each looks for duplicates among its own files alone; texts that two jobs have are
+in training or validation for both, never once in each.
+
 A damaged line or file ends the work (--policy fail) or is passed over and counted
 (--policy skip). A line of any length costs no memory beyond 64 MiB, and only itself.`,
 		Example: `  ingot train data --tokenizer tok/ --out data/ books/*.jsonl.gz
   ingot train data --tokenizer tok/ --out data/ --text-field content web/*.parquet
   ingot train data --tokenizer tok/ --out data/ --dedup near --filter repetition,gopher web/*.jsonl.zst
   ingot train data --tokenizer tok/ --out data/ --decontaminate eval/ books/
+  ingot train data --tokenizer tok/ --out data/ --shard $SLURM_ARRAY_TASK_ID/8 web/
   ingot train data --tokenizer model.gguf --chat --out chats/ chats.jsonl`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -100,6 +107,7 @@ A damaged line or file ends the work (--policy fail) or is passed over and count
 	f.Float64Var(&o.valid, "valid", 0.01, "`share` of the documents that is held back for validation")
 	f.Int64Var(&o.shardTokens, "shard-tokens", 100e6, "most tokens of a shard")
 	f.StringVar(&o.ask, "ask", "", "what the user says, such as \"Tell me about {title}.\", to get the text as the answer")
+	f.StringVar(&o.shard, "shard", "", "do the `part` 2/8 of the files, the second of eight that jobs share, into the same --out")
 	f.IntVar(&o.threads, "threads", 0, "that tokenize (0: one for each processor)")
 	f.BoolVar(&o.chat, "chat", false, "the lines are conversations, to fine-tune on")
 	f.StringVar(&o.dedup, "dedup", "exact", "drop documents that came before: exact, those of the same text; near, similar ones too; or none")
@@ -112,8 +120,11 @@ A damaged line or file ends the work (--policy fail) or is passed over and count
 	return cmd
 }
 
-func (o *dataOptions) check(files []string) error {
+func (o *dataOptions) check(files []string) (err error) {
+	o.job, err = parseDataJob(o.shard)
 	switch {
+	case err != nil:
+		return err
 	case o.tokenizer == "" || o.out == "" || len(files) == 0:
 		return cli.Usagef("train data needs --tokenizer, --out and files of text")
 	case o.policy != "fail" && o.policy != "skip":
@@ -140,6 +151,9 @@ func (o *dataOptions) check(files []string) error {
 
 func makeData(cmd *cobra.Command, args []string, o dataOptions) error {
 	files, err := corpus.Files(args...)
+	if err == nil {
+		files, err = o.job.share(files)
+	}
 	if err != nil {
 		return err
 	}
@@ -147,7 +161,7 @@ func makeData(cmd *cobra.Command, args []string, o dataOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := checkUnused(o.out); err != nil {
+	if err := o.job.checkUnused(o.out); err != nil {
 		return err
 	}
 	t, format, err := openText(o)
@@ -164,16 +178,6 @@ func makeData(cmd *cobra.Command, args []string, o dataOptions) error {
 		return err
 	}
 	return d.report.print(cmd.OutOrStdout())
-}
-
-// checkUnused refuses a folder with shards: training takes all that lie there.
-func checkUnused(out string) error {
-	for _, part := range []string{"train", "valid"} {
-		if files, _ := filepath.Glob(filepath.Join(out, part, "*.shard")); len(files) > 0 {
-			return fmt.Errorf("%q has shards of an earlier run, such as %q: remove them or name another --out", out, files[0])
-		}
-	}
-	return nil
 }
 
 // openText opens the tokenizer, and for conversations its chat template.

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -181,6 +182,68 @@ func TestDataDecontaminates(t *testing.T) {
 	if r.Train.Documents != 1 || d == nil || d.Documents != 1 || !strings.HasPrefix(strings.ToUpper(question), d.Samples[0].Note) || !strings.Contains(printed, "of 2 rows of evaluation files 1 have no text of 13 words") {
 		t.Errorf("kept %+v, dropped %+v; printed:\n%s", r.Train, d, printed)
 	}
+}
+
+// TestDataJobs: jobs that share the files write, into one folder, the documents that one
+// writes; none goes over another's shards.
+func TestDataJobs(t *testing.T) {
+	_, tokenizer := testData(t)
+	dir := t.TempDir()
+	args := []string{"data", "--tokenizer", tokenizer, "--valid", "0.3"}
+	for i := range 5 {
+		path := filepath.Join(dir, fmt.Sprintf("%d.jsonl", i))
+		text := ""
+		for k := range 8 {
+			text += fmt.Sprintf("{\"text\":%q}\n", randomWords(8*i+k, 20))
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, path)
+	}
+	one, many := filepath.Join(dir, "one"), filepath.Join(dir, "many")
+	command(t, append(args, "--out", one)...)
+	for _, job := range []string{"2/3", "3/3", "1/3"} {
+		command(t, append(args, "--out", many, "--shard", job)...)
+	}
+	for _, part := range []string{"train", "valid"} {
+		if got, want := documents(t, filepath.Join(many, part)), documents(t, filepath.Join(one, part)); len(want) == 0 || !slices.Equal(got, want) {
+			t.Errorf("%s: jobs write %d documents, one %d or others", part, len(got), len(want))
+		}
+	}
+	if text, err := os.ReadFile(filepath.Join(many, "3of3-report.json")); err != nil || !strings.Contains(string(text), `"documents": 8`) {
+		t.Errorf("the third job's report: %s, %v", text, err)
+	}
+	for out, job := range map[string]string{one: "1/3", many: "1/3", many + "/": "1/2", many + "/.": ""} {
+		if _, err := try(append(args, "--out", out, "--shard", job)...); err == nil || !strings.Contains(err.Error(), "shards of an earlier run") {
+			t.Errorf("job %q in %q: %v", job, out, err)
+		}
+	}
+	for _, job := range []string{"0/2", "3/2", "1", "1/2/3", "a/b", "1/6", "-1/2"} {
+		if _, err := try(append(args, "--out", dir, "--shard", job)...); err == nil || !strings.Contains(err.Error(), "--shard is ") {
+			t.Errorf("job %q: %v", job, err)
+		}
+	}
+}
+
+// documents returns those of a folder's shards, sorted.
+func documents(t *testing.T, dir string) (all []string) {
+	t.Helper()
+	shards, err := openShards(dir, "train")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range shards {
+		for d := range s.Documents() {
+			ids, _ := s.Read(d, 0, s.Len(d), nil, nil)
+			all = append(all, fmt.Sprint(ids))
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	slices.Sort(all)
+	return all
 }
 
 func readReport(t *testing.T, dir string) *dataReport {

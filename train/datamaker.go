@@ -240,7 +240,7 @@ func (d *dataMaker) finish() error {
 	if d.near != nil {
 		d.noteFull("near duplicates", d.near)
 	}
-	return d.report.write(d.out)
+	return d.report.write(filepath.Join(d.out, d.job.prefix()+"report.json"))
 }
 
 // noteFull says where an index had no room for all texts.
@@ -259,5 +259,5 @@ func (d *dataMaker) abort() {
 }
 
 func (d *dataMaker) writer(name string, p *part) writer {
-	return writer{dir: filepath.Join(d.out, name), vocab: d.t.Vocab(), fingerprint: fingerprint(d.t), most: d.shardTokens, part: p}
+	return writer{dir: filepath.Join(d.out, name), prefix: d.job.prefix(), vocab: d.t.Vocab(), fingerprint: fingerprint(d.t), most: d.shardTokens, part: p}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -138,12 +137,12 @@ func (p part) tokens() string {
 	return fmt.Sprintf("%d (%.2f bytes each)", p.Tokens, float64(p.Bytes)/float64(max(p.Tokens, 1)))
 }
 
-func (r *dataReport) write(dir string) error {
+func (r *dataReport) write(path string) error {
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err
 	}
-	return atomicfile.Write(filepath.Join(dir, "report.json"), int64(len(text)), func(w io.Writer) error {
+	return atomicfile.Write(path, int64(len(text)), func(w io.Writer) error {
 		_, err := w.Write(append(text, '\n'))
 		return err
 	})

@@ -12,11 +12,11 @@ import (
 
 // writer writes one part, shard after shard.
 type writer struct {
-	dir, fingerprint string
-	vocab            int
-	most             int64
-	part             *part
-	open             *shard.Writer
+	dir, prefix, fingerprint string
+	vocab                    int
+	most                     int64
+	part                     *part
+	open                     *shard.Writer
 }
 
 func (w *writer) add(ids []int32, learned []bool, bytes int) error {
@@ -29,7 +29,7 @@ func (w *writer) add(ids []int32, learned []bool, bytes int) error {
 		if err := os.MkdirAll(w.dir, 0o755); err != nil {
 			return err
 		}
-		s, err := shard.Create(filepath.Join(w.dir, fmt.Sprintf("%05d.shard", w.part.Shards)), w.vocab, w.fingerprint)
+		s, err := shard.Create(filepath.Join(w.dir, fmt.Sprintf("%s%05d.shard", w.prefix, w.part.Shards)), w.vocab, w.fingerprint)
 		if err != nil {
 			return err
 		}

@@ -59,7 +59,8 @@ type runOptions struct {
 }
 
 // runHelp is what the commands' help has in common.
-const runHelp = `--data is a folder of train data or a shard; several are mixed by weight: DIR=3.
+const runHelp = `--data is a folder of train data or a shard; several are mixed by weight, such as
+--data web/=0.7,books/=0.3: of the tokens, whatever the sizes.
 
 OUT/checkpoints gets the state every --save-every steps, and when the run is
 interrupted (Ctrl-C): the same command goes on from there, bit for bit.
