@@ -6,10 +6,8 @@
  * is that of the columns, for any number of rows. */
 #include "bf16.h"
 #include "tile.h"
+#include "amx_tiles.h"
 #include "blocks.h"
-#if defined(AMX_EMULATE)
-#include "amx_emulate.h"
-#endif
 
 #define OUTS 32
 #define MAX_OUTS 256
@@ -22,21 +20,6 @@ typedef struct {
 	ALIGNED tile c[MAX_OUTS / OUTS][GROUPS][2];
 	ALIGNED uint16_t x[GROUPS][CHUNK / 32][16][32];      /* gathered B tiles of listed rows */
 } work;
-
-/* gcc's tile instructions do not tell it that they read memory: what is to be read must
- * have been written. */
-#define SETTLE(p) __asm__ volatile("" : : "r"(p) : "memory")
-
-static void configure(void) {
-	struct {
-		uint8_t palette, start_row, reserved[14];
-		uint16_t colsb[16];
-		uint8_t rows[16];
-	} config = {.palette = 1};
-	for (int t = 0; t < 8; t++) config.colsb[t] = 64, config.rows[t] = 16;
-	SETTLE(&config);
-	_tile_loadconfig(&config);
-}
 
 /* Tiles 0..3: C (A0B0, A0B1, A1B0, A1B1); 4, 5: A; 6, 7: B. */
 static void multiply_pair(const work *w, const uint8_t *b0, const uint8_t *b1, int steps, tile *c0, tile *c1, int begin) {
@@ -157,7 +140,7 @@ static void rows_tile(const product *p, int64_t o0, int64_t o1, int64_t r0, int6
 }
 
 void NAME(product_bf16)(const product *p, void *scratch) {
-	configure();
+	configure_tiles(16, 64);
 	for (int64_t r0 = 0; r0 < p->rows; r0 += ROW_TILE)
 		for (int64_t o = p->o0; o < p->o1; o += MAX_OUTS)
 			rows_tile(p, o, min64(p->o1, o + MAX_OUTS), r0, min64(ROW_TILE, p->rows - r0), scratch);

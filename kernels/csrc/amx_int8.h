@@ -5,10 +5,7 @@
  * those of the other forms. */
 #ifndef INGOT_AMX_INT8_H
 #define INGOT_AMX_INT8_H
-#include <immintrin.h>
-#if defined(AMX_EMULATE)
-#include "amx_emulate.h"
-#endif
+#include "amx_tiles.h"
 
 #define TILE_ROWS 16
 
@@ -16,21 +13,6 @@
 typedef struct {
 	ALIGNED int32_t c[2][PANEL_COLS / 16][16][16];
 } tile_sums;
-
-/* Tiles 0..3: C [16 rows][16 outputs]; 4, 5: A; 6, 7: B. */
-static void tile_shapes(int group) {
-	struct {
-		uint8_t palette, start_row, reserved[14];
-		uint16_t colsb[16];
-		uint8_t rows[16];
-	} config = {.palette = 1};
-	for (int t = 0; t < 8; t++) {
-		config.colsb[t] = (uint16_t)(t == 4 || t == 5 ? group : 64);
-		config.rows[t] = (uint8_t)(t >= 6 ? group / 4 : 16);
-	}
-	__asm__ volatile("" : : "r"(&config) : "memory");
-	_tile_loadconfig(&config);
-}
 
 /* Makes the panel's unsigned bytes signed again. */
 static void make_signed(panel *p, int blocks, int offset) {

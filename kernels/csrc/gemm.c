@@ -3,7 +3,14 @@
  * -DPAIRS in bf16. */
 #include "gemm.h"
 #if defined(PACK_TILES)
+#include "gemm_tiles.h"
 #include "tile.h"
+#define GROUP TILE_STEPS /* a panel's steps, with zeros, are a multiple of it */
+#define PART 64
+#else
+#define GROUP 1
+#define PART (4 * MR) /* rows of a block between which others are asked for */
+#define panel_product gemm_panel
 #endif
 
 #define BLOCK (16 * MR) /* rows of A that go together */
@@ -55,9 +62,12 @@ static void fill_step(const gemm_rows_of *b, int64_t k0, int64_t k, int64_t k1, 
 }
 #endif
 
-/* Rows k0 ... k1-1 of n columns of B in panels. */
-static void fill(const gemm_rows_of *b, int64_t k0, int64_t k1, int64_t n0, int64_t n, work *w) {
+/* Rows k0 ... k1-1 of n columns of B in panels, and zeros up to whole groups; returns the steps. */
+static int64_t fill(const gemm_rows_of *b, int64_t k0, int64_t k1, int64_t n0, int64_t n, work *w) {
+	int64_t steps = ceil_div(k1 - k0, STEP), whole = ceil_div(steps, GROUP) * GROUP;
 	for (int64_t k = k0; k < k1; k += STEP) fill_step(b, k0, k, k1, n0, n, w);
+	for (int64_t i = 0; i < n && steps < whole; i += PANEL) memset(w->panel[i / PANEL] + steps * PANEL, 0, (size_t)((whole - steps) * PANEL) * 4);
+	return whole;
 }
 
 /* Columns that do not fill vectors: sums go through scratch. */
@@ -66,11 +76,9 @@ static void edge_panel(const uint8_t *a, int64_t a_stride, int64_t steps, const 
 		memset(w->edge[r], 0, sizeof w->edge[r]);
 		memcpy(w->edge[r], sums_at(c, r, 0).from, (size_t)n * 4);
 	}
-	gemm_panel(a, a_stride, panel, steps, sums_in(w->edge[0], PANEL), m, (int)ceil_div(n, 16));
+	panel_product(a, a_stride, panel, steps, sums_in(w->edge[0], PANEL), m, (int)ceil_div(n, 16));
 	for (int64_t r = 0; r < m; r++) memcpy(sums_at(c, r, 0).to, w->edge[r], (size_t)n * 4);
 }
-
-#define PART (4 * MR) /* rows of a block between which others are asked for */
 
 /* Asks for rows of A that are read soon: they come while others are multiplied. */
 static void ask_rows(const uint8_t *a, int64_t a_stride, int64_t bytes, int64_t rows) {
@@ -88,7 +96,7 @@ static void block(const uint8_t *a, int64_t a_stride, int64_t steps, sums c, int
 			const uint8_t *rows = a + r * a_stride;
 			if (asked < next) ask_rows(a + (m + asked) * a_stride, a_stride, steps * 4, min64(some, next - asked));
 			if (cols % 16) edge_panel(rows, a_stride, steps, w->panel[n / PANEL], sums_at(c, r, n), min64(PART, m - r), cols, w);
-			else gemm_panel(rows, a_stride, w->panel[n / PANEL], steps, sums_at(c, r, n), min64(PART, m - r), (int)(cols / 16));
+			else panel_product(rows, a_stride, w->panel[n / PANEL], steps, sums_at(c, r, n), min64(PART, m - r), (int)(cols / 16));
 		}
 	}
 }
@@ -111,16 +119,22 @@ void NAME(gemm_bf16)(const gemm *g, void *scratch) {
 void NAME(gemm_f32)(const gemm *g, void *scratch) {
 #endif
 	work *w = scratch;
+#if defined(PACK_TILES)
+	configure_tiles(16, 64);
+#endif
 	if (!g->k) copy_sums(sums_at(c_of(g, 1), g->m0, g->n0), g->m1 - g->m0, g->n1 - g->n0);
 	for (int64_t n0 = g->n0; n0 < g->n1; n0 += WIDE) {
 		int64_t wide = min64(WIDE, g->n1 - n0);
 		for (int64_t k0 = 0; k0 < g->k; k0 += CHUNK_K) {
 			int64_t k1 = min64(g->k, k0 + CHUNK_K);
-			fill(&g->b, k0, k1, n0, wide, w);
+			int64_t steps = fill(&g->b, k0, k1, n0, wide, w);
 			for (int64_t m0 = g->m0; m0 < g->m1; m0 += BLOCK) {
 				int64_t rows = min64(BLOCK, g->m1 - m0), next = min64(BLOCK, g->m1 - m0 - rows);
-				block(g->a + m0 * g->a_stride + k0 / STEP * 4, g->a_stride, ceil_div(k1 - k0, STEP), sums_at(c_of(g, !k0), m0, n0), rows, next, wide, w);
+				block(g->a + m0 * g->a_stride + k0 / STEP * 4, g->a_stride, steps, sums_at(c_of(g, !k0), m0, n0), rows, next, wide, w);
 			}
 		}
 	}
+#if defined(PACK_TILES)
+	_tile_release();
+#endif
 }

@@ -112,7 +112,7 @@ INLINE void gemm_columns(const uint8_t *a, int64_t a_stride, columns panel, int6
 }
 
 /* The same with a panel in scratch. */
-static void gemm_panel(const uint8_t *a, int64_t a_stride, const float *panel, int64_t steps, sums c, int64_t m, int nv) {
+__attribute__((unused)) static void gemm_panel(const uint8_t *a, int64_t a_stride, const float *panel, int64_t steps, sums c, int64_t m, int nv) {
 	gemm_columns(a, a_stride, (columns){panel, PANEL, 16}, steps, c, m, nv);
 }
 

@@ -215,7 +215,7 @@ void NAME(product_int8)(const product *p, void *scratch) {
 	int64_t blocks = ceil_div(p->k, 32);
 	const act_block *x = p->x;
 #if defined(PACK_TILES)
-	tile_shapes(ingot_block_type(p->type)->group);
+	configure_tiles(16, ingot_block_type(p->type)->group);
 #endif
 	for (int64_t r0 = 0; r0 < p->rows; r0 += ROW_TILE) {
 		int64_t n = min64(ROW_TILE, p->rows - r0);

@@ -2,8 +2,8 @@
 #include "limits.h"
 #include "internal.h"
 #include <immintrin.h>
-#if defined(AMX_EMULATE) && defined(PACK_TILES)
-#include "amx_emulate.h"
+#if defined(PACK_TILES)
+#include "amx_tiles.h"
 #endif
 
 #define CHAINS 12
@@ -11,25 +11,8 @@
 #define KEEP(v) __asm__ volatile("" : "+v"(v))
 
 #if defined(PACK_TILES)
-static void configure(void) {
-	struct {
-		uint8_t palette, start_row, reserved[14];
-		uint16_t colsb[16];
-		uint8_t rows[16];
-	} config = {.palette = 1};
-	for (int t = 0; t < 8; t++) config.colsb[t] = 64, config.rows[t] = 16;
-	__asm__ volatile("" : : "r"(&config) : "memory"); /* gcc's ldtilecfg reads only part of it */
-	_tile_loadconfig(&config);
-	_tile_zero(0);
-	_tile_zero(1);
-	_tile_zero(2);
-	_tile_zero(3);
-	_tile_zero(4);
-	_tile_zero(5);
-}
-
 double NAME(limit_bf16)(int64_t rounds, volatile float *sink) {
-	configure();
+	configure_tiles(16, 64);
 	for (int64_t r = 0; r < rounds; r++) {
 		_tile_dpbf16ps(0, 4, 5);
 		_tile_dpbf16ps(1, 4, 5);
@@ -43,7 +26,7 @@ double NAME(limit_bf16)(int64_t rounds, volatile float *sink) {
 
 #if !defined(AMX_EMULATE)
 double NAME(limit_int8)(int64_t rounds, volatile float *sink) {
-	configure();
+	configure_tiles(16, 64);
 	for (int64_t r = 0; r < rounds; r++) {
 		_tile_dpbusd(0, 4, 5);
 		_tile_dpbusd(1, 4, 5);

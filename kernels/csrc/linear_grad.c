@@ -33,7 +33,8 @@ static int64_t cut(int64_t n, int64_t parts, int64_t i, int64_t group) {
 static void product_of(const ctx *c, gemm *p, uint32_t packed, int64_t m, int64_t n, int64_t task, void *scratch) {
 	grid g = grid_of(c, m, n);
 	int64_t group = p->b.type == INGOT_BF16 || p->b.type == INGOT_F32 || p->b.type >= INGOT_PACK_BF16 ? 32 : SUPERBLOCK;
-	p->m0 = cut(m, g.rows, task / g.cols, 12), p->m1 = cut(m, g.rows, task / g.cols + 1, 12);
+	int64_t tall = c->table->tiles ? 32 : 12; /* whole blocks of registers, or of tiles */
+	p->m0 = cut(m, g.rows, task / g.cols, tall), p->m1 = cut(m, g.rows, task / g.cols + 1, tall);
 	p->n0 = cut(n, g.cols, task % g.cols, group), p->n1 = cut(n, g.cols, task % g.cols + 1, group);
 	if (p->m0 < p->m1 && p->n0 < p->n1) gemm_of(c, packed)(p, scratch);
 }
