@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/ingot-llm/ingot/quant/builtin"
 	"github.com/ingot-llm/ingot/quant/checkpoint"
 )
 
@@ -17,7 +19,7 @@ import (
 // some 40 MB.
 const maxFile = 512 << 20
 
-// Open reads the tokenizer of path: any model (also a GGUF that holds only a
+// Open reads the tokenizer of path: any model (also builtin, a GGUF that holds only a
 // vocabulary, or a directory), a directory with a tokenizer alone, a tokenizer.json, a SentencePiece .model or a
 // .tiktoken file; the last three may be packed with gzip (.gz). The encoding of a
 // tiktoken file is pattern (see FromTiktoken) or, where that is "", what its name
@@ -34,6 +36,9 @@ func open(path, pattern string) (*Tokenizer, error) {
 	name := strings.TrimSuffix(filepath.Base(path), ".gz")
 	ext := filepath.Ext(name)
 	info, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) && path == builtin.Name {
+		return openModel(path)
+	}
 	if err != nil {
 		return nil, err
 	}
