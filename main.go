@@ -13,6 +13,7 @@ import (
 
 	"github.com/ingot-llm/ingot/bench"
 	"github.com/ingot-llm/ingot/engine/cli"
+	"github.com/ingot-llm/ingot/engine/settings"
 	"github.com/ingot-llm/ingot/server"
 	"github.com/ingot-llm/ingot/train"
 	"github.com/ingot-llm/ingot/train/eval"
@@ -39,6 +40,9 @@ quantizes model files, and measures how fast this machine can be.`)
 	cmd.Example = `  ingot serve --model model.gguf         # then open http://127.0.0.1:8080
   ingot run model.gguf "Why is the sky blue?"
   ingot help quantize`
+	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		return settings.Resolve(cmd.Flags(), os.LookupEnv, "") // a command with --config reads that itself
+	}
 	cmd.AddCommand(server.Command(version))
 	cmd.AddCommand(cli.Commands()...)
 	cmd.AddCommand(train.Commands()...)

@@ -117,6 +117,31 @@ func metrics(t *testing.T, data string, where ...string) map[string]float64 {
 	return found
 }
 
+// TestEnvironment: flags of a command without --config come from the environment too, less
+// than from the command line; a value that is none is refused by the variable's name.
+func TestEnvironment(t *testing.T) {
+	info := func(args ...string) string {
+		t.Helper()
+		var out bytes.Buffer
+		if err := execute(t.Context(), &out, append([]string{"info", "builtin"}, args...)...); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
+	}
+	plain, asked := info(), info("--graph")
+	t.Setenv("INGOT_GRAPH", "true")
+	if got := info(); got != asked || asked == plain {
+		t.Errorf("with INGOT_GRAPH %d bytes, with --graph %d, without %d", len(got), len(asked), len(plain))
+	}
+	if got := info("--graph=false"); got != plain {
+		t.Errorf("--graph=false gives %q", got)
+	}
+	t.Setenv("INGOT_GRAPH", "perhaps")
+	if err := execute(t.Context(), io.Discard, "info", "builtin"); err == nil || !strings.Contains(err.Error(), "INGOT_GRAPH") {
+		t.Errorf("a value that is none gives %v", err)
+	}
+}
+
 func execute(ctx context.Context, out io.Writer, args ...string) error {
 	cmd := root()
 	cmd.SetOut(out)
