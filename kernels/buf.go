@@ -33,6 +33,9 @@ func NewBuf(size int) (*Buf, error) {
 // Bytes returns the whole memory; it is valid until Free.
 func (b *Buf) Bytes() []byte { return b.data }
 
+// Floats returns the memory as f32; it is valid until Free.
+func (b *Buf) Floats() []float32 { return view[float32](b.data, len(b.data)/4) }
+
 // Free gives the memory back. A second call, or use of Bytes after it, is a bug.
 func (b *Buf) Free() {
 	if err := unix.Munmap(b.data); err != nil {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"unsafe"
 
 	"github.com/ingot-llm/ingot/kernels"
 	"github.com/ingot-llm/ingot/quant"
@@ -34,7 +33,7 @@ func newNoise(model quant.Source, tokens int, alpha float64, seed uint64) (*nois
 	if err != nil {
 		return nil, fmt.Errorf("noise for %d tokens: %w", tokens, err)
 	}
-	return &noise{alpha, seed, table.Cols(), unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(buf.Bytes()))), n), buf}, nil
+	return &noise{alpha, seed, table.Cols(), buf.Floats(), buf}, nil
 }
 
 // Close frees the memory.

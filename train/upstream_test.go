@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"testing"
-	"unsafe"
 
 	"github.com/ingot-llm/ingot/kernels"
 	"github.com/ingot-llm/ingot/quant/quanttest"
@@ -52,7 +51,7 @@ func nativeFloats(t *testing.T, n int) []float32 {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { buf.Free() })
-	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(buf.Bytes()))), n)
+	return buf.Floats()
 }
 
 // rewardGolden is data/models/golden/align/reward.json.

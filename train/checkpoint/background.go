@@ -2,7 +2,6 @@ package checkpoint
 
 import (
 	"fmt"
-	"unsafe"
 
 	"github.com/ingot-llm/ingot/kernels"
 )
@@ -71,7 +70,7 @@ func (c *snapshot) allocate(arrays []Array) (err error) {
 	if c.buf, err = kernels.NewBuf(4 * total); err != nil {
 		return fmt.Errorf("a copy of the state to save from: %w", err)
 	}
-	all := unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(c.buf.Bytes()))), total)
+	all := c.buf.Floats()
 	for _, a := range arrays {
 		c.arrays = append(c.arrays, Array{a.Name, all[:len(a.Values):len(a.Values)]})
 		all = all[len(a.Values):]

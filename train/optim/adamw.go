@@ -6,7 +6,6 @@ package optim
 import (
 	"fmt"
 	"math"
-	"unsafe"
 
 	"github.com/ingot-llm/ingot/kernels"
 	"github.com/ingot-llm/ingot/train/param"
@@ -51,7 +50,7 @@ func newAdamW(set *param.Set, table *kernels.Table, mine func(p *param.Param) bo
 		return nil, fmt.Errorf("moments of %d elements: %w", total/2, err)
 	}
 	o.buf = buf
-	all := unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(buf.Bytes()))), total)
+	all := buf.Floats()
 	for _, p := range set.Params() {
 		if !p.Frozen() && mine(p) {
 			n := aligned(p.Elems())

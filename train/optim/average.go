@@ -2,7 +2,6 @@ package optim
 
 import (
 	"fmt"
-	"unsafe"
 
 	"github.com/ingot-llm/ingot/kernels"
 	"github.com/ingot-llm/ingot/train/param"
@@ -34,7 +33,7 @@ func NewAverage(set *param.Set, decay float64) (*Average, error) {
 	if a.buf, err = kernels.NewBuf(4 * total); err != nil {
 		return nil, fmt.Errorf("the average of %d elements: %w", total, err)
 	}
-	all := unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(a.buf.Bytes()))), total)
+	all := a.buf.Floats()
 	for _, p := range a.order {
 		a.values[p] = all[:p.Elems()]
 		copy(a.values[p], p.Master)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"unsafe"
 
 	"github.com/ingot-llm/ingot/kernels"
 	"github.com/ingot-llm/ingot/quant"
@@ -82,7 +81,7 @@ func (m *Muon) allocate(table *kernels.Table) (err error) {
 	if m.buf, err = kernels.NewBuf(4 * total); err != nil {
 		return fmt.Errorf("momentum of %d elements: %w", total, err)
 	}
-	all := unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(m.buf.Bytes()))), total)
+	all := m.buf.Floats()
 	for _, p := range m.set.Params() {
 		if !isHidden(p) {
 			continue

@@ -2,7 +2,6 @@ package optim
 
 import (
 	"fmt"
-	"unsafe"
 
 	"github.com/ingot-llm/ingot/kernels"
 	"github.com/ingot-llm/ingot/quant"
@@ -40,7 +39,7 @@ func NewSGD(set *param.Set, table *kernels.Table) (*SGD, error) {
 	if o.buf, err = kernels.NewBuf(4 * total); err != nil {
 		return nil, fmt.Errorf("momentum of %d elements: %w", total, err)
 	}
-	all := unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(o.buf.Bytes()))), total)
+	all := o.buf.Floats()
 	for _, p := range set.Params() {
 		if !p.Frozen() {
 			o.trained = append(o.trained, p)
