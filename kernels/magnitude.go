@@ -102,22 +102,17 @@ func magnitudeDWRef(s *step, in *Instr) {
 func (b *Builder) scaledBy(a LowRank, w Tensor, y, ids Value, bias Tensor) Value {
 	norms := b.f32(a.Norms)
 	if norms < 0 {
-		norms = b.adaptedNorms(a, w)
+		norms = b.AdaptedNorms(a, w)
 	}
 	out := b.like(y, b.at(y).Cols)
 	b.emit(opMagnitude, Instr{Out: results(out), In: reads(y, b.f32(a.Magnitude), norms, ids, b.vector("magnitude", bias, w.Rows()))})
 	return out
 }
 
-// adaptedNorms computes the norms [N, O] as a part of the program.
-func (b *Builder) adaptedNorms(a LowRank, w Tensor) Value {
-	norms := b.add(Operand{Kind: Activation, Rows: len(a.Scale), Cols: w.Rows()})
-	b.emit(opAdaptedNorms, Instr{Out: results(norms), In: reads(b.readable(w), b.weight(a.A), b.weight(a.B), b.scales(a, w))})
-	return norms
-}
-
 // AdaptedNorms appends the computation of a's Norms [N, O] beside w, which it returns.
 func (b *Builder) AdaptedNorms(a LowRank, w Tensor) Value {
 	a.check(w)
-	return b.adaptedNorms(a, w)
+	norms := b.add(Operand{Kind: Activation, Rows: len(a.Scale), Cols: w.Rows()})
+	b.emit(opAdaptedNorms, Instr{Out: results(norms), In: reads(b.readable(w), b.weight(a.A), b.weight(a.B), b.scales(a, w))})
+	return norms
 }
