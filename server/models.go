@@ -34,28 +34,29 @@ type modelMeta struct {
 func (s *Server) card(name string) modelCard {
 	i := &s.model.Info
 	parent := ""
-	if s.adapters[name] != "" {
+	if s.isAdapter(name) {
 		parent = s.names[0]
 	}
 	return modelCard{ID: name, Object: "model", Created: i.Created.Unix(), OwnedBy: "ingot", MaxModelLen: i.Context, Parent: parent,
 		Meta: modelMeta{i.Arch, i.Type, i.Parameters, i.Vocab, i.EmbeddingDim, i.Table, s.model.Chat != nil, i.Generates, i.Embeds}}
 }
 
-// nameAdapters gives each adapter its name, which no other may have.
-func (s *Server) nameAdapters() error {
-	s.adapters = map[string]string{}
-	for _, name := range s.model.Info.Adapters {
-		if s.serves(name) {
+// checkAdapters refuses an adapter whose name is one of the model's or another adapter's.
+func (s *Server) checkAdapters() error {
+	for i, name := range s.model.Info.Adapters {
+		if slices.Contains(s.names, name) || slices.Contains(s.model.Info.Adapters[:i], name) {
 			return fmt.Errorf("two models have the name %q: give the adapter another one (--lora name=folder)", name)
 		}
-		s.adapters[name] = name
 	}
 	return nil
 }
 
+// isAdapter reports whether the model goes with an adapter under that name.
+func (s *Server) isAdapter(name string) bool { return slices.Contains(s.model.Info.Adapters, name) }
+
 // shown returns what an answer to a request for name calls its model.
 func (s *Server) shown(name string) string {
-	if s.adapters[name] != "" {
+	if s.isAdapter(name) {
 		return name
 	}
 	return s.names[0]

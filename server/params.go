@@ -26,7 +26,9 @@ func (s *Server) request(b *body, key string) (engine.Request, *Error) {
 	if err != nil {
 		return r, err
 	}
-	r.Adapter = s.adapters[b.text("model")]
+	if name := b.text("model"); s.isAdapter(name) {
+		r.Adapter = name
+	}
 	r.Sampling, err = s.sampling(b)
 	return r, err
 }
@@ -139,7 +141,7 @@ func (s *Server) checkModel(b *body) *Error {
 }
 
 func (s *Server) serves(name string) bool {
-	return slices.Contains(s.names, name) || s.adapters[name] != ""
+	return slices.Contains(s.names, name) || s.isAdapter(name)
 }
 
 func modelNotFound(name string) *Error {

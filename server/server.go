@@ -22,22 +22,20 @@ import (
 // Server answers HTTP requests with an engine. New makes one; it serves any number of
 // listeners until Shutdown.
 type Server struct {
-	cfg   Config
-	model Model
-	log   *slog.Logger
-	keys  keyring
-	hosts []string
-	tls   *tls.Config
-	names []string // of the model; the first is what answers say
-	// adapters are the names under which the model goes with one, each under itself.
-	adapters map[string]string
-	router   *router
-	metrics  *metrics
-	watch    *watcher
-	pace     pace
-	http     *fasthttp.Server
-	unused   unused
-	page     map[string]asset
+	cfg     Config
+	model   Model
+	log     *slog.Logger
+	keys    keyring
+	hosts   []string
+	tls     *tls.Config
+	names   []string // of the model; the first is what answers say
+	router  *router
+	metrics *metrics
+	watch   *watcher
+	pace    pace
+	http    *fasthttp.Server
+	unused  unused
+	page    map[string]asset
 
 	base     context.Context // ends when the drain's deadline passes
 	end      context.CancelCauseFunc
@@ -68,7 +66,7 @@ func New(cfg Config, model Model, log *slog.Logger) (*Server, error) {
 		return nil, err
 	}
 	s.names = append(append(s.names, cfg.ModelNames...), s.model.Info.ID)
-	if err = s.nameAdapters(); err != nil {
+	if err = s.checkAdapters(); err != nil {
 		return nil, err
 	}
 	if s.watch, err = newWatcher(); err != nil {
